@@ -1,0 +1,30 @@
+"""DistMult: a diagonal bilinear form."""
+
+from torch import Tensor
+
+from mmkg.scorers.bilinear import BilinearScorer
+from mmkg.types import Side
+
+
+class DistMult(BilinearScorer):
+    r"""`Embedding Entities and Relations for Learning and Inference in Knowledge Bases
+    <https://arxiv.org/abs/1412.6575>`_ (Yang et al., ICLR 2015).
+
+    .. math:: s(h, r, t) = \sum_i h_i r_i t_i
+
+    Symmetric in head and tail by construction.
+
+    Args:
+        num_nodes: Number of entities.
+        num_relations: Number of relations.
+        hidden_channels: Embedding size.
+        chunk_mb: Unused here; one matrix product needs no blocks.
+    """
+
+    def __init__(self, num_nodes: int, num_relations: int, hidden_channels: int, *, chunk_mb: float = 4.0) -> None:
+        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
+        self.reset_parameters()
+
+    def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """``h * r`` or ``t * r``, ``[..., d]``."""
+        return anchor * relation

@@ -1,0 +1,158 @@
+"""What the rooms of the house hand each other: batches, negatives, features and ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Side = Literal["head", "tail"]
+"""The side of a triple that is asked for or replaced."""
+
+SIDES: tuple[Side, Side] = ("head", "tail")
+
+
+@dataclass
+class Batch:
+    """Positive triples of one step.
+
+    Args:
+        head: Entity ids, shape ``[B]``.
+        relation: Relation ids, shape ``[B]``.
+        tail: Entity ids, shape ``[B]``.
+        weight: Positive weight of each triple, shape ``[B]``; None means all ones.
+    """
+
+    head: Tensor
+    relation: Tensor
+    tail: Tensor
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.head.numel()
+
+    def anchor(self, side: Side) -> Tensor:
+        """The given entity ``[B]`` of the question in which ``side`` is missing."""
+        return self.head if side == "tail" else self.tail
+
+    def answer(self, side: Side) -> Tensor:
+        """The true entity ``[B]`` at ``side``."""
+        return self.tail if side == "tail" else self.head
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        weight = None if self.weight is None else self.weight.to(device)
+        return Batch(self.head.to(device), self.relation.to(device), self.tail.to(device), weight)
+
+
+@dataclass
+class Negatives:
+    """What a sampler drew for a batch.
+
+    Args:
+        ids: Global entity ids, shape ``[B, K]``.
+        valid: False where the pool was too small to draw from, shape ``[B, K]``; such ids mean nothing.
+        embeddings: Straight-through entity embeddings with a gradient into the sampler, shape ``[B, K, d]``, or None.
+        log_prob: Conditional log-probability of the k-th draw given those before it, shape ``[B, K]``, or None.
+        cache: Whatever the sampler wants back in its ``loss`` and ``update``; opaque to everyone else.
+    """
+
+    ids: Tensor
+    valid: Tensor
+    embeddings: Tensor | None = None
+    log_prob: Tensor | None = None
+    cache: Any = None
+
+    @property
+    def candidates(self) -> Tensor:
+        """What a scorer is to score: the embeddings where there are any, the ids otherwise."""
+        return self.ids if self.embeddings is None else self.embeddings
+
+
+@dataclass
+class Features:
+    """Features of one modality, stored for the entities that have it and for no other.
+
+    Args:
+        values: Rows, shape ``[M, R, D]``; a tensor or a memory-mapped array, float16 or float32.
+        mask: True where a row's region or sentence is real and not padding, shape ``[M, R]``.
+        row: Row in ``values`` of each entity, -1 where the entity lacks the modality, shape ``[N]``.
+        boxes: Place of each region on the picture as (left, top, right, bottom) in [0, 1], shape ``[R, 4]``; None
+            where regions are not places (runs of tokens, sentences).
+        provenance: Where the values come from (encoder, files, counts of what was missing or unreadable).
+    """
+
+    values: np.ndarray | Tensor
+    mask: Tensor
+    row: Tensor
+    boxes: Tensor | None = None
+    provenance: dict = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(M, R, D)``."""
+        return tuple(self.values.shape)  # type: ignore[return-value]
+
+    @property
+    def present(self) -> Tensor:
+        """True for each entity that has the modality, shape ``[N]``."""
+        return self.row >= 0
+
+    def gather(self, ids: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+        """Rows of some entities.
+
+        Args:
+            ids: Entity ids, shape ``[n]``.
+            device: Where the result is wanted; that of ``ids`` if None.
+
+        Returns:
+            Values ``[n, R, D]`` in float32 (zero where absent or padded) and mask ``[n, R]`` (all False where absent).
+        """
+        device = ids.device if device is None else device
+        rows = self.row[ids.to(self.row.device)]  # [n]
+        present, safe = rows >= 0, rows.clamp(min=0)
+        if self.shape[0] == 0:
+            empty = (rows.numel(), *self.shape[1:])
+            return torch.zeros(empty, device=device), torch.zeros(empty[:2], dtype=torch.bool, device=device)
+        if isinstance(self.values, Tensor):
+            values = self.values[safe.to(self.values.device)].to(device, torch.float32)  # [n, R, D]
+        else:  # memory-mapped: only the rows asked for are read
+            values = torch.from_numpy(np.asarray(self.values[safe.cpu().numpy()], dtype=np.float32)).to(device)
+        mask = (self.mask[safe.to(self.mask.device)] & present.to(self.mask.device)[:, None]).to(device)  # [n, R]
+        return values * mask[..., None], mask
+
+
+@dataclass
+class Ranks:
+    """Ranks (1-based) of true answers among all candidates that are not known to be true.
+
+    Args:
+        optimistic: 1 + how many candidates score higher, shape ``[Q]``.
+        pessimistic: 1 + how many candidates score at least as high, shape ``[Q]``.
+        candidates: How many candidates were ranked, the true one included, shape ``[Q]``.
+        side: The side asked for, 0 = head and 1 = tail, shape ``[Q]``.
+        triple: Row of the question in the evaluated triples, shape ``[Q]``.
+    """
+
+    optimistic: Tensor
+    pessimistic: Tensor
+    candidates: Tensor
+    side: Tensor
+    triple: Tensor
+
+    @property
+    def realistic(self) -> Tensor:
+        """Mean of optimistic and pessimistic rank, ``[Q]``: the expected rank when ties are broken by chance."""
+        return (self.optimistic + self.pessimistic).double() / 2
+
+    def under(self, rule: str) -> Tensor:
+        """Ranks ``[Q]`` in float64 under the tie rule ``"realistic"``, ``"optimistic"`` or ``"pessimistic"``."""
+        if rule not in ("realistic", "optimistic", "pessimistic"):
+            raise ValueError(f"tie rule {rule!r}: choose realistic, optimistic or pessimistic")
+        return getattr(self, rule).double()
+
+    def __len__(self) -> int:
+        return self.optimistic.numel()
