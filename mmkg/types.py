@@ -154,5 +154,10 @@ class Ranks:
             raise ValueError(f"tie rule {rule!r}: choose realistic, optimistic or pessimistic")
         return getattr(self, rule).double()
 
+    def select(self, keep: Tensor) -> Ranks:
+        """The ranks for which the boolean mask ``[Q]`` is True."""
+        columns = (self.optimistic, self.pessimistic, self.candidates, self.side, self.triple)
+        return Ranks(*(x[keep] for x in columns))
+
     def __len__(self) -> int:
         return self.optimistic.numel()

@@ -1,0 +1,27 @@
+"""Objectives, trainer, checkpoints and settings."""
+
+from mmkg.training.batches import Batches, subsampling_weights
+from mmkg.training.callbacks import Callback
+from mmkg.training.checkpoint import Checkpoints, load_tree, save_tree
+from mmkg.training.config import TrainConfig
+from mmkg.training.interrupt import TrainingInterrupted
+from mmkg.training.objectives import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.training.trainer import Trainer, TrainResult
+from mmkg.training.warm_start import warm_start
+
+__all__ = [
+    "OBJECTIVES",
+    "Batches",
+    "Callback",
+    "Checkpoints",
+    "OneVsAll",
+    "SelfAdversarial",
+    "TrainConfig",
+    "TrainResult",
+    "Trainer",
+    "TrainingInterrupted",
+    "load_tree",
+    "save_tree",
+    "subsampling_weights",
+    "warm_start",
+]

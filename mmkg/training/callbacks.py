@@ -1,0 +1,27 @@
+"""Places at which others may look on while a model is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from mmkg.types import Batch, Negatives, Side
+
+if TYPE_CHECKING:
+    from mmkg.training.trainer import Trainer
+
+
+class Callback:
+    """Looks on; each method does nothing unless overridden. Tensors are to be read, not changed."""
+
+    def on_step(self, trainer: Trainer, step: int, losses: dict[str, float]) -> None:
+        """After each optimisation step (1-based), with the step's losses by name."""
+
+    def on_negatives(
+        self, trainer: Trainer, step: int, batch: Batch, side: Side, negatives: Negatives, scores: Tensor
+    ) -> None:
+        """After negatives have been drawn and scored (``[B, K]``), before the gradient."""
+
+    def on_validation(self, trainer: Trainer, step: int, metrics: dict[str, float]) -> None:
+        """After each look at the validation split."""

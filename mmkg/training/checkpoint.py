@@ -1,0 +1,114 @@
+"""Checkpoints: one safetensors file each, written whole or not at all, checked before it is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmkg.errors import DataError
+
+Tree = dict[str, Any]
+
+
+def save_tree(path: Path, tensors: dict[str, Tensor], meta: Tree) -> None:
+    """Write tensors and a JSON-able tree to one file, atomically (temporary file, fsync, rename).
+
+    Args:
+        path: File to write; its folder must exist.
+        tensors: Tensors by name.
+        meta: Anything that JSON can hold.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # clones: safetensors refuses tensors that share memory
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, temporary, metadata={"mmkg": json.dumps(meta)})
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tree(path: Path) -> tuple[dict[str, Tensor], Tree]:
+    """Tensors and tree of a file written by :func:`save_tree`.
+
+    Raises:
+        DataError: If the file is missing, damaged or of another kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})["mmkg"])
+            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise DataError("no such file", file=path, cure="check the path of the run") from None
+    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        raise DataError(
+            f"not a whole mmkg file ({error})", file=path, cure="delete it and take an earlier one"
+        ) from None
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], Tree]:
+    """Split an optimiser's state into tensors by name and a JSON-able rest."""
+    state = optimizer.state_dict()
+    tensors, rest = {}, {}
+    for number, entries in state["state"].items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{number}.{key}"] = value
+            else:
+                rest[f"{number}.{key}"] = value
+    return tensors, {"rest": rest, "groups": state["param_groups"]}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], meta: Tree) -> None:
+    """Give an optimiser the state that :func:`flatten_optimizer` took from its like."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in [*tensors.items(), *meta["rest"].items()]:
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": meta["groups"]})
+
+
+class Checkpoints:
+    """The latest checkpoints of a run in a folder.
+
+    Args:
+        folder: Where they lie; made if missing.
+        keep: How many of the latest stay.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder, self.keep = Path(folder), keep
+
+    def paths(self) -> list[Path]:
+        """Checkpoints, latest first."""
+        found = [p for p in self.folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+", p.stem)]
+        return sorted(found, key=lambda p: int(p.stem.removeprefix("step-")), reverse=True)
+
+    def save(self, step: int, tensors: dict[str, Tensor], meta: Tree) -> Path:
+        """Write the checkpoint of a step and delete those beyond the number to keep."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{step:08d}.safetensors"
+        save_tree(path, tensors, meta)
+        for old in self.paths()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self) -> tuple[dict[str, Tensor], Tree] | None:
+        """The latest whole checkpoint; damaged ones are passed over with a warning; None if there is none."""
+        for path in self.paths():
+            try:
+                return load_tree(path)
+            except DataError as error:
+                warnings.warn(f"passed over a damaged checkpoint: {error}", stacklevel=2)
+        return None

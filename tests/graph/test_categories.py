@@ -1,0 +1,23 @@
+"""Relation categories on relations made for them."""
+
+import torch
+
+from mmkg.graph import relation_categories
+
+
+def test_each_category_and_the_empty_relation():
+    rows = [(0, 0, 1), (2, 0, 3)]  # 1-1
+    rows += [(0, 1, t) for t in range(1, 5)]  # 1-N
+    rows += [(h, 2, 0) for h in range(1, 5)]  # N-1
+    rows += [(h, 3, t) for h in range(3) for t in range(3, 6)]  # N-N
+    rows += rows[:1] * 10  # duplicates count once
+    h, r, t = torch.tensor(rows).T
+    table = relation_categories(torch.stack([h, t]), r, 5)
+    assert table.category.tolist() == ["1-1", "1-N", "N-1", "N-N", "none"]
+    assert table.triples.tolist() == [2, 4, 4, 9, 0]
+    assert table.tails_per_head.tolist() == [1, 4, 1, 3, 0]
+
+
+def test_the_threshold_itself_counts_as_many():
+    h, t = torch.tensor([0, 0, 1]), torch.tensor([1, 2, 3])
+    assert relation_categories(torch.stack([h, t]), torch.zeros(3, dtype=torch.long), 1).category.tolist() == ["1-N"]

@@ -1,0 +1,256 @@
+"""Training learns, keeps the best, resumes to the bit, sees no held-out truth, and stops when asked."""
+
+import os
+import signal
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from mmkg.errors import DataError, NumericsError
+from mmkg.samplers import UniformSampler
+from mmkg.scorers import DistMult, RotatE
+from mmkg.training import (
+    Callback,
+    Checkpoints,
+    OneVsAll,
+    SelfAdversarial,
+    TrainConfig,
+    Trainer,
+    TrainingInterrupted,
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator():
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+class Learner(UniformSampler):
+    """A sampler with a parameter and a loss of its own, so that its optimiser and schedule are exercised."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def loss(self, negatives, negative_scores, positive_scores):
+        return (self.weight - 3.0) ** 2
+
+
+def make(data, *, folder=None, callbacks=(), objective=None, scorer=RotatE, sampler=Learner, **settings):
+    torch.manual_seed(7)
+    model = scorer(data.num_nodes, data.num_relations, 16)
+    config = TrainConfig(**({"steps": 60, "batch_size": 32, "learning_rate": 0.02, "validate_every": 20} | settings))
+    objective = objective or SelfAdversarial()
+    return Trainer(
+        model,
+        sampler(data.num_nodes, 8) if sampler else None,
+        objective,
+        data,
+        config,
+        folder=folder,
+        callbacks=callbacks,
+        progress=False,
+    )
+
+
+def weights(trainer):
+    return {k: v.clone() for m in trainer._modules().values() for k, v in m.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_training_learns_the_graph(kin):
+    trainer = make(kin, steps=600, validate_every=200)
+    result = trainer.fit()
+    assert result.best["mrr"] > 0.5  # chance is 0.08
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert [x["step"] for x in result.history] == [200, 400, 600]
+
+
+def test_one_vs_all_needs_no_sampler_and_learns(kin):
+    result = make(kin, sampler=None, objective=OneVsAll(), scorer=DistMult, steps=300, validate_every=300).fit()
+    assert result.best["mrr"] > 0.2
+    with pytest.raises(ValueError, match="needs negatives"):
+        make(kin, sampler=None)
+
+
+def test_the_best_model_is_restored(kin):
+    class Spoiler(Callback):
+        def on_validation(self, trainer, step, metrics):
+            if step == 40:
+                torch.nn.init.uniform_(trainer.model.node_emb.weight)  # worse from here on
+
+    trainer = make(kin, callbacks=[Spoiler()], learning_rate=0.05)
+    result = trainer.fit()
+    assert result.best_step == 40
+    from mmkg.evaluation import metrics, rank
+
+    again = metrics(rank(trainer.model, trainer.validation, trainer.validation_filter))
+    assert again == result.best
+
+
+def test_patience_stops_early(kin):
+    class Freeze(Callback):
+        def on_step(self, trainer, step, losses):
+            torch.nn.init.constant_(trainer.model.node_emb.weight, 0.1)  # every validation is the same
+
+    result = make(kin, steps=500, validate_every=10, patience=3, callbacks=[Freeze()]).fit()
+    assert (result.stopped, result.steps, result.best_step) == ("patience", 40, 10)
+
+
+@pytest.mark.parametrize("stop_at", [1, 17, 20, 33])
+def test_resume_is_the_same_to_the_bit(kin, tmp_path, stop_at):
+    whole = make(kin, folder=tmp_path / "whole")
+    expected = whole.fit()
+
+    class Stop(Callback):
+        def on_step(self, trainer, step, losses):
+            if step == stop_at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted, match=f"stopped after step {stop_at} of 60"):
+        make(kin, folder=tmp_path / "parts", callbacks=[Stop()]).fit()
+    resumed = make(kin, folder=tmp_path / "parts")
+    torch.nn.init.zeros_(resumed.model.node_emb.weight)  # must not matter
+    found = resumed.fit(resume=True)
+    assert same(weights(whole), weights(resumed))
+    for a, b in zip(expected.history, found.history, strict=True):
+        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+
+
+def test_a_damaged_checkpoint_is_passed_over(kin, tmp_path):
+    make(kin, folder=tmp_path, steps=60, checkpoint_every=20).fit()
+    latest, before = Checkpoints(tmp_path).paths()
+    latest.write_bytes(latest.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="damaged checkpoint"):
+        _, meta = Checkpoints(tmp_path).latest()
+    assert meta["step"] == 40
+    assert before.name == "step-00000040.safetensors"
+
+
+def test_resume_with_other_settings_is_refused(kin, tmp_path):
+    make(kin, folder=tmp_path).fit()
+    with pytest.raises(DataError, match=r"batch_size: 32 then, 16 now"):
+        make(kin, folder=tmp_path, batch_size=16).fit(resume=True)
+
+
+def test_held_out_triples_do_not_reach_training(kin):
+    class Record(Callback):
+        def __init__(self):
+            self.ids = []
+
+        def on_negatives(self, trainer, step, batch, side, negatives, scores):
+            self.ids.append(negatives.ids.clone())
+
+    def run(data):
+        record = Record()
+        trainer = make(data, callbacks=[record], validate_every=0, steps=20)
+        trainer.fit()
+        return record.ids, weights(trainer)
+
+    ids, parameters = run(kin)
+    other = kin.clone()
+    held_out = ~kin.train_mask
+    other.edge_index = kin.edge_index.clone()
+    other.edge_index[:, held_out] = other.edge_index[:, held_out].flip(0)
+    other.edge_type = torch.where(held_out, (kin.edge_type + 1) % 4, kin.edge_type)
+    other_ids, other_parameters = run(other)
+    assert all(torch.equal(a, b) for a, b in zip(ids, other_ids, strict=True))
+    assert same(parameters, other_parameters)
+
+
+def test_validation_does_not_filter_with_test(kin):
+    trainer = make(kin)
+    h, r, t = kin.edge_index[0], kin.edge_type, kin.edge_index[1]
+    test = kin.test_mask
+    assert not trainer.validation_filter.contains(h[test], r[test], t[test]).any()
+    assert trainer.validation_filter.contains(h[kin.val_mask], r[kin.val_mask], t[kin.val_mask]).all()
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("linear", 1 / 50), ("cosine", 0.000986)])
+def test_the_schedule_is_applied_to_both_rates(kin, schedule, last):
+    class Rates(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_negatives(self, trainer, step, *_):
+            self.seen.append([o.param_groups[0]["lr"] for o in trainer.optimizers])
+
+    rates = Rates()
+    settings = {"steps": 60, "warmup": 10, "schedule": schedule, "learning_rate": 0.1, "sampler_learning_rate": 0.01}
+    make(kin, callbacks=[rates], validate_every=0, **settings).fit()
+    scorer, sampler = (torch.tensor(x) for x in zip(*rates.seen, strict=True))
+    torch.testing.assert_close(scorer, sampler * 10)
+    assert scorer[:10].tolist() == pytest.approx([0.1 * (i + 1) / 11 for i in range(10)])
+    assert float(scorer[10]) == pytest.approx(0.1)
+    assert float(scorer[-1]) == pytest.approx(0.1 * last, rel=1e-2)
+
+
+def test_both_sides_are_corrupted_in_turn(kin):
+    class Sides(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_negatives(self, trainer, step, batch, side, negatives, scores):
+            self.seen.append(side)
+            facts = trainer.facts
+            assert not facts.mask(batch, side, negatives.ids)[negatives.valid].any()
+
+    sides = Sides()
+    make(kin, steps=6, validate_every=0, callbacks=[sides]).fit()
+    assert sides.seen == ["tail", "head"] * 3
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_triple(kin):
+    class Poison(Callback):
+        def on_step(self, trainer, step, losses):
+            if step == 3:
+                torch.nn.init.constant_(trainer.model.node_emb.weight, float("nan"))
+
+    with pytest.raises(NumericsError, match=r"nan at step 4; first triple of the batch: \[\d+, \d+, \d+\]"):
+        make(kin, callbacks=[Poison()]).fit()
+
+
+def test_bf16_stays_close_to_float32(kin):
+    full = make(kin, steps=200, validate_every=200).fit()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    half = make(kin, steps=200, validate_every=200, precision="bf16").fit()
+    assert half.best["mrr"] == pytest.approx(full.best["mrr"], abs=0.15)
+
+
+def test_clipping_bounds_the_step(kin):
+    trainer = make(kin, clip=1e-12, steps=1, validate_every=0, sampler=UniformSampler)
+    before = weights(trainer)
+    trainer.fit()
+    moved = max(float((before[k] - v).abs().max()) for k, v in weights(trainer).items())
+    assert moved < 1e-4  # Adam's step would be 0.02, were the gradient not far below its epsilon
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"schedule": "sine"}, "schedule 'sine': choose one of constant, linear, cosine"),
+        ({"precision": "fp8"}, "precision 'fp8'"),
+        ({"patience": 2, "validate_every": 0}, "patience is 2"),
+        ({"warmup": -1}, "warmup is -1"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**settings)
+
+
+def test_empty_splits_say_so(kin):
+    data = kin.clone()
+    data.val_mask = torch.zeros_like(kin.val_mask)
+    with pytest.raises(DataError, match="validation split is empty"):
+        make(data)
+    data.train_mask = data.val_mask
+    with pytest.raises(ValueError, match="train split is empty"):
+        make(data, validate_every=0)
