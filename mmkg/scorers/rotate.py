@@ -56,6 +56,6 @@ class RotatE(Scorer):
     def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Margin minus the sum of moduli, ``[...]``."""
         real, imaginary = (query - candidates).chunk(2, dim=-1)
-        if torch.is_grad_enabled():  # hypot's gradient at a difference of exactly zero is NaN; a norm's is zero
-            return self.margin - torch.stack([real, imaginary]).norm(dim=0).sum(-1)
-        return self.margin - torch.hypot(real, imaginary).sum(-1)
+        # the floor gives a difference of exactly zero a gradient of zero, where a root's would be infinite
+        modulus = (real * real + imaginary * imaginary).clamp(min=1e-30).sqrt()
+        return self.margin - modulus.sum(-1)

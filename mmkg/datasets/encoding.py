@@ -1,0 +1,72 @@
+"""Encode a dataset's texts and pictures once, and keep the result beside the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmkg import __version__
+from mmkg.datasets.feature_files import FeatureFiles
+from mmkg.types import Features
+
+BUNDLED = f"bundled with mmkg {__version__}"
+
+
+def encode_text(files: FeatureFiles, encoder, max_sentences: int, batch_size: int) -> Features:
+    """Features ``[M, max_sentences, D]`` of labels and descriptions, see :meth:`MultimodalKG.encode_text`."""
+    from mmkg.encoders import bundled_sentence_encoder, encode_texts, split_sentences
+
+    settings = {"setting": f"max_sentences={max_sentences}"}
+    done = files.existing("text", made_with=_identity(encoder), **settings)
+    if done is not None:
+        return done
+    chosen = bundled_sentence_encoder() if encoder is None else encoder
+    graph = files.graph
+    texts = [
+        ([label] if label else []) + split_sentences(description)
+        for label, description in zip(graph.entity_labels, graph.descriptions, strict=True)
+    ]
+    features = encode_texts(
+        texts,
+        chosen,
+        max_sentences=max_sentences,
+        cache=files.folder / "cache",
+        batch_size=batch_size,
+        progress=files.progress,
+    )
+    return _keep(files, "text", chosen, encoder, features, settings)
+
+
+def encode_images(
+    files: FeatureFiles, paths: Sequence[Path | None], encoder, regions: tuple[int, int], batch_size: int
+) -> Features:
+    """Features ``[M, rows * columns, D]`` of pictures, see :meth:`MultimodalKG.encode_images`."""
+    from mmkg.encoders import EfficientNetLite0Encoder
+    from mmkg.encoders import encode_images as encode
+
+    # a picture that was exchanged for another has another size, or so one hopes: reading all of them takes too long
+    shown = "|".join("" if path is None else f"{path.name} {path.stat().st_size}" for path in paths)
+    settings = {"setting": f"regions={regions[0]}x{regions[1]}", "pictures": files.digest([shown])}
+    done = files.existing("image", made_with=_identity(encoder), **settings)
+    if done is not None:
+        return done
+    chosen = EfficientNetLite0Encoder() if encoder is None else encoder
+    features = encode(
+        list(paths),
+        chosen,
+        regions=tuple(regions),
+        cache=files.folder / "cache",
+        batch_size=batch_size,
+        progress=files.progress,
+    )
+    return _keep(files, "image", chosen, encoder, features, settings)
+
+
+def _identity(encoder) -> str:
+    """What tells encoders apart. The bundled one is named by version: its weights need not be loaded to look it up."""
+    return BUNDLED if encoder is None else encoder.fingerprint
+
+
+def _keep(files: FeatureFiles, modality: str, chosen, asked, features: Features, settings: dict) -> Features:
+    features.provenance = {**features.provenance, **settings, "encoder": chosen.name, "made_with": _identity(asked)}
+    return files.put(modality, chosen.name, features)

@@ -1,0 +1,89 @@
+"""Features from HDF5 files that hold one dataset per key, as MMRNS and MMKB release them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mmkg.errors import DataError
+from mmkg.types import Features
+
+
+def read_hdf5(
+    path: Path,
+    keys: Sequence[Sequence[str]],
+    *,
+    rows: int,
+    width: int | None = None,
+    exact: bool = True,
+    progress: bool = True,
+) -> Features:
+    """Read one array for each entity that has one.
+
+    Args:
+        path: The file.
+        keys: Keys under which an entity's array may lie, the first that is there counts; length ``N``.
+        rows: Rows ``R`` of an array (regions or sentences). An array ``[D]`` counts as one row.
+        width: Columns ``D``; those of the first array if None.
+        exact: Whether each array must have exactly ``R`` rows. If not, the first ``R`` are taken and missing ones are
+            masked.
+        progress: Show a bar.
+
+    Returns:
+        Features ``[M, R, D]`` in float16. ``provenance`` counts entities that have none and keys that nobody asked for.
+
+    Raises:
+        DataError: If the file is cut short, or an array has another shape, or holds NaN or more than float16 can.
+    """
+    import h5py
+
+    cure = f"fetch {path.name} again, or move it away to go without it"
+    values, masks, row = [], [], torch.full((len(keys),), -1, dtype=torch.long)
+    try:
+        with h5py.File(path, "r") as file:
+            total = len(file)
+            for entity, names in enumerate(tqdm(keys, desc=f"read {path.name}", disable=not progress, leave=False)):
+                # names such as AC/DC lie in a group "AC": look each key up instead of walking over the top level
+                key = next((k for k in names if k and k in file and isinstance(file[k], h5py.Dataset)), None)
+                if key is None:
+                    continue
+                array = np.asarray(file[key])
+                array = array[None] if array.ndim == 1 else array
+                width = array.shape[-1] if width is None and array.ndim == 2 else width
+                _check(array, path, key, rows if exact else None, width, cure)
+                if not len(array):  # no sentence at all
+                    continue
+                row[entity] = len(values)
+                padded = np.zeros((rows, width), dtype=np.float16)
+                padded[: len(array)] = array[:rows]
+                values.append(padded)
+                masks.append(np.arange(rows) < len(array))
+    except DataError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise DataError(f"not a whole HDF5 file ({_first_line(error)})", file=path, cure=cure) from error
+    stacked = np.stack(values) if values else np.zeros((0, rows, width or 0), dtype=np.float16)
+    mask = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, rows, dtype=torch.bool)
+    found = len(values)
+    provenance = {"file": path.name, "entities": len(keys), "present": found, "absent": len(keys) - found}
+    provenance["keys_in_file"] = total
+    return Features(stacked, mask, row, None, provenance)
+
+
+def _check(array: np.ndarray, path: Path, key: str, rows: int | None, width: int | None, cure: str) -> None:
+    shape_ok = array.ndim == 2 and array.shape[1] == width and (rows is None or array.shape[0] == rows)
+    if not shape_ok or not np.issubdtype(array.dtype, np.floating):
+        wanted = f"[{'n' if rows is None else rows}, {width}]"
+        raise DataError(f"key {key!r} holds {array.dtype} {list(array.shape)}, expected {wanted}", file=path, cure=cure)
+    largest = np.abs(array).max(initial=0.0)
+    if not largest <= np.finfo(np.float16).max:  # true for NaN, too
+        value = array[~(np.abs(array) <= np.finfo(np.float16).max)][0]
+        raise DataError(f"key {key!r} holds {value}, which is no float16 number", file=path, cure=cure)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip("'\"")[:120]

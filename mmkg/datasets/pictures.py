@@ -1,0 +1,44 @@
+"""Picture files of entities: a folder of pictures (or of folders of pictures) named after the entities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+
+
+def find_pictures(folder: Path, names: Sequence[str], labels: Sequence[str]) -> list[Path | None]:
+    """The picture of each entity, None where there is none.
+
+    A picture is named after the raw name (``/`` written as ``.``, a leading one left out, so that Freebase's
+    ``/m/0abc`` is ``m.0abc.jpg``), after the last part of an address, or after the label; case and ``_`` for a space
+    do not matter. A folder of that name gives its first picture by name.
+
+    Args:
+        folder: Where pictures lie.
+        names: Raw names, length ``N``.
+        labels: Human names, length ``N``.
+
+    Returns:
+        Paths, length ``N``.
+    """
+    there: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir():
+            inside = (p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES)
+            first = next(inside, None)
+            if first is not None:
+                there.setdefault(_same(path.name), first)
+        elif path.suffix.lower() in SUFFIXES:
+            there.setdefault(_same(path.stem), path)
+    found = []
+    for name, label in zip(names, labels, strict=True):
+        bare = name.strip("<>‹›")
+        spellings = (bare.strip("/").replace("/", "."), bare.rsplit("/", 1)[-1], label.replace("/", "."))
+        found.append(next((there[_same(s)] for s in spellings if _same(s) in there), None))
+    return found
+
+
+def _same(name: str) -> str:
+    return name.casefold().replace("_", " ")

@@ -1,0 +1,81 @@
+"""What a benchmark's own reader hands to the base class: names and triples, nothing of PyG yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from mmkg.datasets.graph_data import KGData
+from mmkg.datasets.names import readable
+
+
+@dataclass
+class RawGraph:
+    """A graph as released, with its splits decided.
+
+    Args:
+        entities: Raw names, length ``N``; the place is the id.
+        relations: Raw names, length ``R``.
+        train: Ids (h, r, t), shape ``[E_train, 3]``.
+        val: Shape ``[E_val, 3]``.
+        test: Shape ``[E_test, 3]``.
+        extra_filter: Triples known to be true that are in no split, shape ``[X, 3]``.
+        labels: Human names, length ``N``; made from the raw names where empty.
+        descriptions: Texts, length ``N``; empty where there is none.
+        report: What the reader counted.
+    """
+
+    entities: list[str]
+    relations: list[str]
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    extra_filter: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
+    labels: list[str] | None = None
+    descriptions: list[str] | None = None
+    report: dict = field(default_factory=dict)
+
+    def to_data(self) -> KGData:
+        """One graph: train, then validation, then test triples, told apart by masks."""
+        triples = torch.from_numpy(np.concatenate([self.train, self.val, self.test]).astype(np.int64))  # [E, 3]
+        part = torch.tensor([0, 1, 2]).repeat_interleave(torch.tensor([len(self.train), len(self.val), len(self.test)]))
+        labels = self.labels or [""] * len(self.entities)
+        return KGData(
+            edge_index=triples[:, [0, 2]].t().contiguous(),
+            edge_type=triples[:, 1].contiguous(),
+            train_mask=part == 0,
+            val_mask=part == 1,
+            test_mask=part == 2,
+            extra_filter=torch.from_numpy(self.extra_filter.astype(np.int64)).t().contiguous(),
+            num_nodes=len(self.entities),
+            num_relations=len(self.relations),
+            entity_names=self.entities,
+            relation_names=self.relations,
+            relation_labels=[readable(name) for name in self.relations],
+            entity_labels=[label or readable(name) for label, name in zip(labels, self.entities, strict=True)],
+            descriptions=self.descriptions or [""] * len(self.entities),
+        )
+
+    def counts(self) -> dict:
+        """Counts that every graph reports: sizes, self-loops, duplicates, overlaps, unseen entities, texts."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        sets = {name: set(map(tuple, triples.tolist())) for name, triples in parts.items()}
+        seen = np.zeros(len(self.entities), dtype=bool)
+        seen[self.train[:, [0, 2]].ravel()] = True
+        unseen = {name: int((~seen[triples[:, [0, 2]]]).any(1).sum()) for name, triples in parts.items()}
+        return {
+            "entities": len(self.entities),
+            "relations": len(self.relations),
+            "triples": {name: len(triples) for name, triples in parts.items()},
+            "extra_filter": len(self.extra_filter),
+            "duplicates": {name: len(triples) - len(sets[name]) for name, triples in parts.items()},
+            "overlap": {
+                f"{a}-{b}": len(sets[a] & sets[b]) for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
+            },
+            "self_loops": {name: int((triples[:, 0] == triples[:, 2]).sum()) for name, triples in parts.items()},
+            "unseen_in_train": {"entities": int((~seen).sum()), "val": unseen["val"], "test": unseen["test"]},
+            "labels": sum(map(bool, self.labels or [])),
+            "descriptions": sum(map(bool, self.descriptions or [])),
+        }
