@@ -1,6 +1,9 @@
 """What several rooms' tests share: where the raw benchmark files are, and a small graph with a learnable structure."""
 
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two busy-waiting threads starve each other where cores are shared
+
 from pathlib import Path
 
 import pytest

@@ -20,6 +20,7 @@ class TrainConfig:
         schedule: Of both rates after the warm-up: "constant", or down to zero by "linear" or "cosine".
         warmup: Steps over which the rates rise linearly.
         subsampling: Weigh triples by ``1 / sqrt(count(h, r) + count(r, t))``, so that frequent questions count less.
+        weight_decay: L2 penalty of the scorer, as Adam's own option applies it.
         clip: Largest norm of the gradient; None for no limit.
         validate_every: Steps between two looks at the validation split; 0 for none.
         patience: Validations without a better MRR after which training stops; None for never.
@@ -37,6 +38,7 @@ class TrainConfig:
     schedule: str = "linear"
     warmup: int = 0
     subsampling: bool = True
+    weight_decay: float = 0.0
     clip: float | None = None
     validate_every: int = 500
     patience: int | None = None
@@ -53,7 +55,7 @@ class TrainConfig:
         for name in ("learning_rate", "sampler_learning_rate", "memory_mb"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be above 0")
-        for name in ("warmup", "validate_every", "checkpoint_every"):
+        for name in ("warmup", "validate_every", "checkpoint_every", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
         if self.schedule not in SCHEDULES:

@@ -102,10 +102,10 @@ class Trainer:
             config.seed + 2**32
         )  # a stream apart from the batches'
 
-        groups = [(self.model, config.learning_rate)]
+        groups = [(self.model, config.learning_rate, config.weight_decay)]
         if self.sampler is not None and any(p.requires_grad for p in self.sampler.parameters()):
-            groups.append((self.sampler, config.sampler_learning_rate))
-        optimizers = [Adam(m.parameters(), lr=rate) for m, rate in groups]
+            groups.append((self.sampler, config.sampler_learning_rate, 0.0))
+        optimizers = [Adam(m.parameters(), lr=rate, weight_decay=decay) for m, rate, decay in groups]
         self.optimizers = [self.accelerator.prepare(o) for o in optimizers]
         self.schedules = [LambdaLR(o, self._rate_factor) for o in optimizers]
         self.step, self.waited, self._seconds_before = 0, 0, 0.0

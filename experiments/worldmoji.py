@@ -1,0 +1,137 @@
+"""WorldMoji: RotatE trained with the MMRNS sampler on facts of the world with emoji for pictures.
+
+    python experiments/worldmoji.py                                    the main job, about three minutes
+    python experiments/worldmoji.py --compare --seeds 0 1 2 --final --record     the README's table
+
+Every model starts from the same warm-up with uniform negatives (MMRNS is guided by the embeddings, which mean nothing
+at first) and is then trained on with the sampler that its row names, uniform negatives included, for the same number
+of steps. Models are selected on validation; --final looks at test once, at the end.
+
+Expected, and measured on 2 CPU cores: see the README's table and experiments/results/worldmoji/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from common import RESULTS, record, show, summarise
+
+from mmkg.analysis import draw_negatives, hard_negatives, spread, told
+from mmkg.cli import main_guard
+from mmkg.run import Run, RunConfig, SamplerConfig
+from mmkg.training import TrainConfig
+
+WARM_UP = RunConfig(
+    dataset="worldmoji",
+    scorer="rotate",
+    dim=100,
+    margin=6.0,
+    alpha=0.5,
+    sampler=SamplerConfig(name="uniform", negatives=20),
+    train=TrainConfig(steps=3000, batch_size=256, learning_rate=1e-2, schedule="constant", validate_every=1000),
+)
+MAIN = replace(
+    WARM_UP,
+    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
+    train=TrainConfig(
+        steps=400, batch_size=256, learning_rate=3e-3, sampler_learning_rate=1e-3, schedule="linear", validate_every=200
+    ),
+)
+VARIANTS = {  # what MMRNS looks at
+    "uniform": {"name": "uniform"},
+    "mmrns: structure": {"modalities": ("structure",)},
+    "mmrns: structure + image": {"modalities": ("image", "structure")},
+    "mmrns: structure + text": {"modalities": ("text", "structure")},
+    "mmrns: structure + image + text": {},
+    "mmrns: structure + shuffled image + text": {"images": "shuffled"},
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scorer", default=WARM_UP.scorer, help="default %(default)s")
+    parser.add_argument("--sampler", default="mmrns", choices=["mmrns", "uniform"], help="default %(default)s")
+    parser.add_argument("--modalities", default="image,text,structure", help="what MMRNS looks at; default %(default)s")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP.train.steps, help="steps; default %(default)s")
+    parser.add_argument("--steps", type=int, default=MAIN.train.steps, help="steps after it; default %(default)s")
+    parser.add_argument("--compare", action="store_true", help="train every variant, not the main one alone")
+    parser.add_argument("--final", action="store_true", help="look at the test split, once, at the end")
+    parser.add_argument("--record", action="store_true", help="write JSON results to experiments/results/worldmoji")
+    parser.add_argument("--root", default="datasets", help="folder of datasets; default %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/worldmoji"), help="folder of runs; default %(default)s")
+    return parser.parse_args()
+
+
+def run_or_load(config: RunConfig, folder: Path) -> Run:
+    """Train into a folder; take up what is half done there, or what is done already with the same settings."""
+    if (folder / "model.safetensors").exists():
+        run = Run.load(folder, sampler=config.sampler.name == "mmrns")
+        if not config.differences(run.config):
+            print(f"{folder}: trained already")
+            return run
+    return Run.train(config, folder, resume=True)
+
+
+def main() -> None:
+    args = arguments()
+    chosen = VARIANTS if args.compare else {"uniform": VARIANTS["uniform"]}
+    if not args.compare and args.sampler == "mmrns":
+        chosen[f"mmrns: {args.modalities}"] = {"modalities": tuple(args.modalities.split(","))}
+    entries, runs = [], {}
+    for seed in args.seeds:
+        train = replace(WARM_UP.train, steps=args.warm_up, seed=seed)
+        warm = replace(WARM_UP, root=args.root, scorer=args.scorer, train=train)
+        warm_folder = args.out / f"{args.scorer}-warm-up-{args.warm_up}-seed{seed}"
+        print(f"\n== warm-up with uniform negatives, seed {seed} ==")
+        run_or_load(warm, warm_folder)
+        for variant, changes in chosen.items():
+            print(f"\n== {variant}, seed {seed} ==")
+            config = replace(
+                MAIN,
+                root=args.root,
+                scorer=args.scorer,
+                sampler=replace(MAIN.sampler, **changes),
+                train=replace(MAIN.train, steps=args.steps, seed=seed),
+                warm_start=str(warm_folder),
+            )
+            name = f"{args.scorer}-{slug(variant)}-seed{seed}"
+            run = run_or_load(config, args.out / f"{name}-steps{args.steps}")
+            results = RESULTS / "worldmoji" if args.record else None
+            entries.append(record(run, variant, name, final=args.final, results=results))
+            runs[variant, seed] = run
+    show(summarise(entries), "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds))
+    hardest = [run for (variant, _), run in runs.items() if variant.startswith("mmrns") and "shuffled" not in variant]
+    if hardest:
+        picture = args.out / "hard_negatives.png"
+        show_hard_negatives(hardest[-1], picture)
+        print(f"hard negatives drawn in {picture}")
+        print(f"the run is in {hardest[-1].folder}; ask it:")
+        print(f"  mmkg predict {hardest[-1].folder} --head France --relation borders")
+
+
+def slug(variant: str) -> str:
+    """A variant's name as part of a file's name."""
+    return "-".join(re.findall(r"[a-z]+", variant))
+
+
+def seeds_told(seeds: list[int]) -> str:
+    return "" if len(seeds) == 1 else f", mean ± standard deviation over {len(seeds)} seeds"
+
+
+def show_hard_negatives(run: Run, picture: Path) -> None:
+    """Print and draw the hardest negatives of five validation triples that have pictures."""
+    image = run.dataset.features("image")
+    triples = spread(run.triples("val"), 5, None if image is None else image.present)
+    known, step = (run.facts(("train",)), run.facts()), run.config.train.steps
+    table = hard_negatives(run.sampler, run.model, triples, *known, sides=("tail",), k=5, step=step)
+    names = run.data.entity_labels, run.data.relation_names
+    show(told(table, *names), "Hardest negatives: probability among all entities, and cosine to the answer by modality")
+    draw_negatives(table, *names, run.dataset.image_path, picture, caption=run.dataset.attribution)
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,291 @@
+"""The command line, thin: every command is a call that a Python user can make as well."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
+
+app = typer.Typer(
+    help="Complete multimodal knowledge graphs: train, evaluate, and ask by name.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Root = Annotated[str, typer.Option(help="Folder that holds datasets.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, as written by mmkg train.")]
+RunRoot = Annotated[str | None, typer.Option("--root", help="Folder of datasets, if it is not where it was.")]
+
+
+@app.command()
+def datasets(root: Root = "datasets", json: Json = False) -> None:
+    """List the datasets: what they are and what of them is here."""
+    from mmkg.run import DATASETS
+
+    rows = []
+    for name, kind in DATASETS.items():
+        about = next(line.strip() for line in (kind.__doc__ or "").splitlines() if line.strip())
+        ready = any((Path(root) / kind.folder / "processed").glob("graph*.pt"))
+        rows.append({"name": name, "class": f"mmkg.datasets.{kind.__name__}", "processed": ready, "about": about})
+    if json:
+        _print_json(rows)
+    else:
+        _table(rows, title=f"Datasets (processed ones are under {root})")
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, see mmkg datasets.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; runs/DATASET-SCORER-SAMPLER-SEED if not given.")
+    ] = None,
+    root: Root = "datasets",
+    scorer: Annotated[str, typer.Option(help="transe, distmult, complex, rotate or pairre.")] = "rotate",
+    sampler: Annotated[str, typer.Option(help="uniform or mmrns.")] = "mmrns",
+    objective: Annotated[str, typer.Option(help="self_adversarial or one_vs_all.")] = "self_adversarial",
+    dim: Annotated[int, typer.Option(help="Embedding size as the scorer's paper counts it.")] = 100,
+    margin: Annotated[float, typer.Option(help="Margin of distance scorers.")] = 6.0,
+    alpha: Annotated[float, typer.Option(help="Temperature of self-adversarial weights; 0 for none.")] = 0.5,
+    negatives: Annotated[int, typer.Option(help="Negatives for each positive.")] = 20,
+    pool: Annotated[int, typer.Option(help="Candidates among which MMRNS draws; 0 for all entities.")] = 500,
+    modalities: Annotated[
+        str, typer.Option(help="What MMRNS looks at, out of image,text,structure.")
+    ] = "image,text,structure",
+    gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
+    steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Positive triples a step.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="Adam's rate for the scorer.")] = 1e-3,
+    sampler_learning_rate: Annotated[float, typer.Option(help="Adam's rate for the sampler.")] = 1e-4,
+    validate_every: Annotated[int, typer.Option(help="Steps between two validations; 0 for none.")] = 500,
+    patience: Annotated[int | None, typer.Option(help="Validations without gain after which to stop.")] = None,
+    precision: Annotated[str, typer.Option(help="no (float32), bf16 or fp16.")] = "no",
+    split_policy: Annotated[str | None, typer.Option(help="DB15K: clean or published.")] = None,
+    warm_start: Annotated[str | None, typer.Option(help="Run whose embeddings to start from.")] = None,
+    seed: Annotated[int, typer.Option(help="Of initialisation, batches and negatives.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model and keep it in a folder, with its validation metrics.
+
+    Example: mmkg train worldmoji --scorer rotate --sampler mmrns --steps 1000
+    """
+    from mmkg.run import Run, RunConfig, SamplerConfig
+    from mmkg.training import TrainConfig
+
+    config = RunConfig(
+        dataset=dataset,
+        root=root,
+        options={} if split_policy is None else {"split_policy": split_policy},
+        scorer=scorer,
+        dim=dim,
+        margin=margin,
+        objective=objective,
+        alpha=alpha,
+        sampler=SamplerConfig(
+            name=sampler,
+            negatives=negatives,
+            pool=pool,
+            modalities=tuple(m.strip() for m in modalities.split(",")),
+            gumbel_gradient=gumbel_gradient,
+        ),
+        train=TrainConfig(
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            sampler_learning_rate=sampler_learning_rate,
+            validate_every=validate_every,
+            patience=patience,
+            precision=precision,
+            seed=seed,
+        ),
+        warm_start=warm_start,
+    )
+    folder = out or Path("runs") / f"{dataset}-{scorer}-{sampler}-{seed}"
+    run = Run.train(config, folder, resume=resume, progress=not json)
+    result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
+    _print_evaluation(result, json)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="val, or test: each look at test is noted in the run.")] = "val",
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category."""
+    from mmkg.run import Run
+
+    loaded = Run.load(run, root=root, progress=not json)
+    _print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    relation: Annotated[str, typer.Option(help="Name of the relation.")],
+    head: Annotated[str | None, typer.Option(help="Name of the head; leave out to ask for it.")] = None,
+    tail: Annotated[str | None, typer.Option(help="Name of the tail; leave out to ask for it.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many answers.")] = 10,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out facts that are known.")] = False,
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Answer (head, relation, ?) or (?, relation, tail) by name; with both, say how plausible the triple is.
+
+    Example: mmkg predict runs/worldmoji-rotate-mmrns-0 --head France --relation borders
+    """
+    from mmkg.run import Run
+
+    loaded = Run.load(run, root=root, progress=False)
+    found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
+    if isinstance(found, dict):
+        if json:
+            _print_json(found)
+            return
+        known = "a known fact" if found["known"] else "not a known fact"
+        typer.echo(f"{head}, {relation}, {tail}: score {found['score']:.3f}, {known}")
+        for side in ("tail", "head"):
+            typer.echo(f"  better than {found[f'percentile_{side}']:.1f} % of the candidates for the {side}")
+        return
+    rows = found.to_dict("records")
+    if json:
+        _print_json(rows)
+    else:
+        asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
+        shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
+        _table(shown, title=asked)
+
+
+@app.command()
+def negatives(
+    run: RunFolder,
+    k: Annotated[int, typer.Option("-k", help="Negatives a question.")] = 5,
+    questions: Annotated[int, typer.Option(help="How many validation triples to look at.")] = 5,
+    picture: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw them in.")] = None,
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Show the hardest negatives that a run's MMRNS sampler finds, and through which modality."""
+    from mmkg.analysis import draw_negatives, hard_negatives, named, spread, told
+    from mmkg.errors import DataError
+    from mmkg.run import Run
+    from mmkg.samplers import MMRNS
+
+    loaded = Run.load(run, root=root, sampler=True, progress=not json)
+    if not isinstance(loaded.sampler, MMRNS):
+        by = loaded.config.sampler.name if loaded.sampler is not None else "none at all"
+        raise DataError(f"negatives of this run are drawn by {by}", file=run, cure="train with --sampler mmrns")
+    image = loaded.dataset.features("image")
+    triples = spread(loaded.triples("val"), max(1, questions), None if image is None else image.present)
+    known = loaded.facts(("train",)), loaded.facts()
+    step = loaded.config.train.steps
+    table = hard_negatives(loaded.sampler, loaded.model, triples, *known, sides=("tail",), k=k, step=step)
+    names = loaded.data.entity_labels, loaded.data.relation_names
+    if json:
+        typer.echo(named(table, *names).to_json(orient="records", force_ascii=False))
+    else:
+        _table(told(table, *names), title="Hardest negatives: probability, and cosine to the answer by modality")
+    if picture is not None:
+        caption = getattr(loaded.dataset, "attribution", "")
+        draw_negatives(table, *names, loaded.dataset.image_path, picture, caption=caption)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; RUN/export if not given.")] = None,
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Write a run's embeddings with names as Parquet, and as safetensors."""
+    from mmkg.run import Run
+    from mmkg.run import export as write
+
+    paths = write(Run.load(run, root=root, progress=False), out or run / "export")
+    if json:
+        _print_json([str(p) for p in paths])
+    else:
+        for path in paths:
+            typer.echo(path)
+
+
+def _print_evaluation(result: dict, json: bool) -> None:
+    if json:
+        _print_json(result)
+        return
+    if "metrics" in result:
+        rows = []
+        for rule, values in result["metrics"].items():
+            rows.append({"ties": rule} | {k: f"{v:.1f}" if k == "mr" else f"{v:.4f}" for k, v in values.items()})
+        _table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
+        rows = [
+            {
+                "by": r["grouping"],
+                "": r["label"],
+                "queries": r["count"],
+                "mrr": f"{r['mrr']:.4f}",
+                "hits@10": f"{r['hits@10']:.4f}",
+            }
+            for r in result["breakdown"]
+        ]
+        _table(rows, title="the same by side, relation category and modality (realistic ranks)")
+    typer.echo(f"run: {result['run']}")
+
+
+def _print_json(value) -> None:
+    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _table(rows: list[dict], title: str = "") -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=SIMPLE, title_justify="left", title_style="bold")
+    for column in rows[0] if rows else []:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row.values()))  # Text: names are no markup
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point of the command ``mmkg``."""
+    main_guard(app)
+
+
+def main_guard(command: Callable[[], None]) -> None:
+    """Run a command: errors in one line on stderr, a traceback with ``--debug`` only.
+
+    Exit status 0 when all went well, 1 for bad input, 2 for a wrong command line, 130 when stopped.
+    """
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    from mmkg.errors import MMKGError
+
+    try:
+        command()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+    except (MMKGError, ValueError, OSError) as error:
+        if debug:
+            raise
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)
+
+
+if __name__ == "__main__":
+    main()

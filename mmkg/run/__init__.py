@@ -1,0 +1,8 @@
+"""A run joins a dataset, a model and its training; a Python user starts here, and so does the command line."""
+
+from mmkg.run.build import DATASETS, SAMPLERS, open_dataset
+from mmkg.run.config import RunConfig, SamplerConfig
+from mmkg.run.export import export
+from mmkg.run.run import Run
+
+__all__ = ["DATASETS", "SAMPLERS", "Run", "RunConfig", "SamplerConfig", "export", "open_dataset"]

@@ -1,0 +1,116 @@
+"""From settings to objects: dataset, features, scorer, sampler, objective."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from mmkg.datasets import DB15K, MultimodalKG, WorldMoji
+from mmkg.errors import DataError
+from mmkg.run.config import RunConfig
+from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
+from mmkg.scorers import SCORERS, Scorer
+from mmkg.training import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.types import Features
+
+DATASETS: dict[str, type[MultimodalKG]] = {"worldmoji": WorldMoji, "db15k": DB15K}
+"""Datasets by the name that the command line knows them under."""
+
+SAMPLERS = ("uniform", "mmrns")
+
+
+def _choose(kind: str, name: str, known) -> None:
+    if name not in known:
+        raise DataError(f"unknown {kind} {name!r}", cure=f"choose one of {', '.join(sorted(known))}")
+
+
+def check_names(config: RunConfig) -> None:
+    """Raise DataError where a name is unknown, before anything is read or written."""
+    _choose("dataset", config.dataset, DATASETS)
+    _choose("scorer", config.scorer, SCORERS)
+    _choose("objective", config.objective, OBJECTIVES)
+    _choose("sampler", config.sampler.name, SAMPLERS)
+
+
+def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) -> MultimodalKG:
+    """The dataset of a run.
+
+    Args:
+        config: Settings.
+        features: Whether pictures and texts are wanted; what is there but not yet encoded is encoded now and kept.
+        progress: Whether to show bars.
+    """
+    dataset = DATASETS[config.dataset](config.root, **config.options, log=progress)
+    wanted = config.sampler.modalities if features else ()
+    if "text" in wanted and dataset.features("text") is None and any(dataset.topology.descriptions):
+        dataset.encode_text()
+    if "image" in wanted and dataset.features("image") is None and any(dataset.image_paths()):
+        dataset.encode_images()
+    return dataset
+
+
+def shuffled(features: Features, seed: int) -> Features:
+    """The same rows dealt out anew among the entities that have one: a control in which pictures mean nothing."""
+    holders = features.present.nonzero().flatten()  # [M']
+    order = torch.randperm(len(holders), generator=torch.Generator().manual_seed(seed))
+    row = features.row.clone()
+    row[holders] = features.row[holders[order]]
+    return dataclasses.replace(features, row=row, provenance={**features.provenance, "shuffled": seed})
+
+
+def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:
+    """The scorer, initialised by the run's seed."""
+    kind = SCORERS[config.scorer]
+    takes_margin = config.scorer in ("transe", "rotate", "pairre")
+    torch.manual_seed(config.train.seed)
+    options = {"margin": config.margin} if takes_margin else {}
+    return kind(num_nodes, num_relations, config.dim, **options)
+
+
+def build_sampler(config: RunConfig, model: Scorer, dataset: MultimodalKG) -> NegativeSampler | None:
+    """The sampler, initialised by the run's seed; None for an objective that needs none."""
+    s = config.sampler
+    if config.objective == "one_vs_all":
+        return None
+    if s.negatives < 1 or s.pool < 0:
+        raise DataError(
+            f"negatives {s.negatives}, pool {s.pool}", cure="negatives is at least 1; pool at least 0 (all)"
+        )
+    if s.name == "uniform":
+        return UniformSampler(model.num_nodes, s.negatives)
+    chosen = {m: dataset.features(m) if m in s.modalities else None for m in ("image", "text")}
+    missing = [m for m, f in chosen.items() if f is None and m in s.modalities]
+    if missing and not [m for m in s.modalities if m not in missing]:
+        raise DataError(
+            f"{type(dataset).__name__} has no {' and no '.join(missing)} features here",
+            cure="add structure to the modalities, or see the dataset's card for how to get features",
+        )
+    if s.images == "shuffled" and chosen["image"] is not None:
+        chosen["image"] = shuffled(chosen["image"], config.train.seed)
+    torch.manual_seed(config.train.seed + 1)
+    return MMRNS(
+        model.num_nodes,
+        model.node_emb.weight.shape[1],
+        model.rel_emb.weight.shape[1],
+        chosen["image"],
+        chosen["text"],
+        num_negatives=s.negatives,
+        pool_size="all" if s.pool == 0 or s.pool >= model.num_nodes else s.pool,
+        attention_dim=s.attention,
+        gate_dim=s.gate,
+        gate_layers=s.gate_layers,
+        epsilon=s.epsilon,
+        tau=s.tau,
+        beta=s.beta,
+        alpha=config.alpha,
+        relaxation=s.relaxation,
+        gumbel_gradient=s.gumbel_gradient,
+        contrast=s.contrast,
+        use_structure="structure" in s.modalities,
+    )
+
+
+def build_objective(config: RunConfig) -> torch.nn.Module:
+    """The objective."""
+    return OneVsAll() if config.objective == "one_vs_all" else SelfAdversarial(config.alpha)

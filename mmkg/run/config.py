@@ -1,0 +1,131 @@
+"""Everything that makes a run, in one place that reads from top to bottom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mmkg.errors import DataError
+from mmkg.training import TrainConfig
+
+MODALITIES = ("image", "text", "structure")
+CONTROLS = ("real", "shuffled")
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How negatives are drawn; all but ``name`` and ``negatives`` speak to MMRNS alone.
+
+    Args:
+        name: "uniform" or "mmrns".
+        negatives: Negatives for each positive.
+        pool: Entities among which MMRNS draws at each step; 0 for all.
+        epsilon: Temperature at the first step.
+        tau: Temperature of the Gumbel relaxation.
+        beta: Weight of the contrastive loss.
+        relaxation: "fresh" or "shared".
+        gumbel_gradient: "descend", "reverse" or "none".
+        contrast: "row" or "batch".
+        attention: Width of the cross-modal attention.
+        gate: Width of the structure gate.
+        gate_layers: 1 (the equation) or 2 (the published code).
+        modalities: Which similarities count, out of image, text and structure.
+        images: "real", or "shuffled" among the entities that have one: a control.
+    """
+
+    name: str = "mmrns"
+    negatives: int = 20
+    pool: int = 500
+    epsilon: float = 10.0
+    tau: float = 1.0
+    beta: float = 0.01
+    relaxation: str = "fresh"
+    gumbel_gradient: str = "descend"
+    contrast: str = "row"
+    attention: int = 50
+    gate: int = 100
+    gate_layers: int = 1
+    modalities: tuple[str, ...] = MODALITIES
+    images: str = "real"
+
+    def __post_init__(self) -> None:
+        unknown = [m for m in self.modalities if m not in MODALITIES]
+        if unknown or not self.modalities:
+            raise DataError(f"modalities {list(self.modalities)}", cure=f"choose out of {', '.join(MODALITIES)}")
+        if self.images not in CONTROLS:
+            raise DataError(f"images {self.images!r}", cure=f"choose one of {', '.join(CONTROLS)}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of a run.
+
+    Args:
+        dataset: Name out of :data:`mmkg.run.DATASETS`.
+        root: Folder that holds datasets.
+        options: Options of the dataset, such as ``{"split_policy": "clean"}``.
+        scorer: Name out of :data:`mmkg.scorers.SCORERS`.
+        dim: ``hidden_channels`` of the scorer.
+        margin: Margin of a distance scorer; unused by bilinear ones.
+        objective: Name out of :data:`mmkg.training.OBJECTIVES`.
+        alpha: Temperature of the self-adversarial weights, in the objective and in MMRNS's contrastive loss.
+        sampler: How negatives are drawn.
+        train: How long and how is trained.
+        warm_start: Folder of an earlier run whose embeddings to start from.
+    """
+
+    dataset: str = "worldmoji"
+    root: str = "datasets"
+    options: dict = field(default_factory=dict)
+    scorer: str = "rotate"
+    dim: int = 100
+    margin: float = 6.0
+    objective: str = "self_adversarial"
+    alpha: float = 0.5
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    warm_start: str | None = None
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: If the file is missing, is no JSON, or holds settings that this version does not know.
+        """
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise DataError("no such run", file=path.parent, cure="give the folder that mmkg train wrote") from None
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise DataError(f"not the settings of a run ({error})", file=path, cure="train anew") from None
+
+    @classmethod
+    def from_dict(cls, values: dict) -> RunConfig:
+        """From the nested dict that ``dataclasses.asdict`` gives.
+
+        Raises:
+            TypeError: If a setting is unknown.
+        """
+        values = dict(values)
+        sampler, train = dict(values.pop("sampler", {})), dict(values.pop("train", {}))
+        if "modalities" in sampler:
+            sampler["modalities"] = tuple(sampler["modalities"])
+        return cls(**values, sampler=SamplerConfig(**sampler), train=TrainConfig(**train))
+
+    def differences(self, other: RunConfig) -> dict[str, tuple]:
+        """Settings in which two runs differ: name -> (here, there)."""
+        here, there = _flat(asdict(self)), _flat(asdict(other))
+        return {k: (here.get(k), there.get(k)) for k in sorted({*here, *there}) if here.get(k) != there.get(k)}
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    result = {}
+    for key, value in values.items():
+        result |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return result

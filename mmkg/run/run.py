@@ -1,0 +1,267 @@
+"""A run: train from settings into a folder; load it, evaluate it, ask it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from mmkg.datasets import MultimodalKG, find_entity, find_relation
+from mmkg.errors import DataError
+from mmkg.evaluation import all_metrics, breakdown, compare, groups_of, rank, top_k
+from mmkg.graph import Facts, relation_categories
+from mmkg.run.build import build_objective, build_sampler, build_scorer, check_names, open_dataset
+from mmkg.run.config import RunConfig
+from mmkg.run.record import fingerprint, note_look, provenance
+from mmkg.samplers import NegativeSampler
+from mmkg.scorers import Scorer
+from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, save_tree, warm_start
+
+MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
+LOOKS_FILE = "test_looks.csv"
+
+
+class Run:
+    """A trained model with its graph and its settings.
+
+    Args:
+        folder: Where it is kept.
+        config: Its settings.
+        dataset: Its dataset.
+        model: The scorer, as selected on validation.
+        sampler: The sampler as it was then; None where none was needed or it was not asked for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        dataset: MultimodalKG,
+        model: Scorer,
+        sampler: NegativeSampler | None = None,
+    ) -> None:
+        self.folder, self.config, self.dataset = Path(folder), config, dataset
+        self.model, self.sampler = model, sampler
+        self.data = dataset.topology
+
+    @classmethod
+    def train(
+        cls,
+        config: RunConfig,
+        folder: str | Path,
+        *,
+        resume: bool = False,
+        progress: bool = True,
+        callbacks: Sequence[Callback] = (),
+        command: str | None = None,
+    ) -> Run:
+        """Train a model and keep it in a folder.
+
+        Args:
+            config: Settings.
+            folder: Folder to write; must not hold another run.
+            resume: Go on from the latest checkpoint in the folder.
+            progress: Whether to show bars.
+            callbacks: Who looks on, see :class:`mmkg.training.Callback`.
+            command: What was typed, for the record; the process's own arguments if None.
+
+        Raises:
+            DataError: On bad settings or input; nothing is left behind.
+            TrainingInterrupted: After Ctrl-C, once a checkpoint is written.
+        """
+        folder = Path(folder)
+        check_names(config)
+        if (folder / CONFIG_FILE).exists():
+            if not resume:
+                raise DataError("the folder holds a run already", file=folder, cure="choose another, or --resume")
+            if other := config.differences(RunConfig.load(folder / CONFIG_FILE)):
+                told = "; ".join(f"{k}: {then!r} then, {now!r} now" for k, (now, then) in other.items())
+                raise DataError(f"the run has other settings ({told})", file=folder, cure="resume with the same")
+        elif folder.exists() and any(folder.iterdir()):
+            raise DataError("the folder is not empty and holds no run", file=folder, cure="choose another")
+        needs_features = config.objective != "one_vs_all" and config.sampler.name == "mmrns"
+        dataset = open_dataset(config, features=needs_features, progress=progress)
+        data = dataset.topology
+        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        sampler = build_sampler(config, model, dataset)
+        warm = _warm_start(config, model, data)
+        trainer = Trainer(
+            model,
+            sampler,
+            build_objective(config),
+            data,
+            config.train,
+            folder=folder / "checkpoints",
+            callbacks=callbacks,
+            progress=progress,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        config.save(folder / CONFIG_FILE)
+        try:
+            result = trainer.fit(resume=resume)
+        except TrainingInterrupted as stopped:
+            raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
+        run = cls(folder, config, dataset, model, sampler)
+        tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+        if sampler is not None:
+            tensors |= {f"sampler.{k}": v for k, v in sampler.state_dict().items()}
+        save_tree(folder / MODEL_FILE, tensors, {"names": fingerprint(data), "step": result.best_step})
+        names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
+        (folder / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False) + "\n", encoding="utf-8")
+        features = {m: dataset.report.get(m) for m in ("image", "text")} if needs_features else {}
+        record = provenance(config, result, trainer.device, command) | {"warm_start": warm, "features": features}
+        (folder / RESULT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        return run
+
+    @classmethod
+    def load(cls, folder: str | Path, *, root: str | None = None, sampler: bool = False, progress: bool = True) -> Run:
+        """A run that :meth:`train` kept.
+
+        Args:
+            folder: Its folder.
+            root: Folder of datasets, if it is not where it was.
+            sampler: Whether to load the sampler and the features that it looks at.
+            progress: Whether to show bars.
+
+        Raises:
+            DataError: If there is no whole run, or the dataset has other names than it had.
+        """
+        folder = Path(folder)
+        config = RunConfig.load(folder / CONFIG_FILE)
+        if not (folder / MODEL_FILE).exists():
+            raise DataError("training has not ended", file=folder, cure="go on with mmkg train … --resume")
+        if root is not None:
+            config = RunConfig.from_dict({**json.loads((folder / CONFIG_FILE).read_text("utf-8")), "root": root})
+        check_names(config)
+        tensors, meta = load_tree(folder / MODEL_FILE)
+        dataset = open_dataset(config, features=sampler, progress=progress)
+        data = dataset.topology
+        if meta["names"] != fingerprint(data):
+            raise DataError(
+                f"{config.dataset} under {config.root} has other entities or relations than the run was trained on",
+                file=folder / MODEL_FILE,
+                cure="give the dataset's folder with --root, or train anew",
+            )
+        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        loaded = build_sampler(config, model, dataset) if sampler else None
+        if loaded is not None:
+            own = {k.removeprefix("sampler."): v for k, v in tensors.items() if k.startswith("sampler.")}
+            loaded.load_state_dict(own)
+        return cls(folder, config, dataset, model.eval(), loaded)
+
+    def facts(self, splits: tuple[str, ...] = ("train", "val", "test")) -> Facts:
+        """Known facts of some splits."""
+        return Facts.from_data(self.data, splits)
+
+    def triples(self, split: str) -> torch.Tensor:
+        """Ids (h, r, t) of a split, shape ``[Q, 3]``."""
+        keep = self.data[f"{split}_mask"]
+        return torch.stack([self.data.edge_index[0], self.data.edge_type, self.data.edge_index[1]], dim=1)[keep]
+
+    def evaluate(self, split: str = "val", *, progress: bool = False) -> dict:
+        """Filtered metrics on both sides under three tie rules, and by side, relation category and modality.
+
+        A look at the test split is written down in the run's ``test_looks.csv``.
+
+        Args:
+            split: "val" (filtered with train and validation facts) or "test" (filtered with all known facts).
+            progress: Whether to show a bar.
+
+        Returns:
+            ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of rows (realistic).
+        """
+        if split not in ("val", "test"):
+            raise DataError(f"split {split!r}", cure="choose val or test")
+        device = next(self.model.parameters()).device
+        triples = self.triples(split)
+        facts = self.facts(("train", "val") if split == "val" else ("train", "val", "test"))
+        memory = self.config.train.memory_mb
+        ranks = rank(self.model, triples.to(device), facts, memory_mb=memory, progress=progress)
+        train = self.data.train_mask
+        category = relation_categories(
+            self.data.edge_index[:, train], self.data.edge_type[train], int(self.data.num_relations)
+        ).category.tolist()
+        present = {m: f.present for m in ("image", "text") if (f := self.dataset.features(m)) is not None}
+        groups = groups_of(ranks, triples, category=category, present=present)
+        result = {
+            "split": split,
+            "queries": len(ranks),
+            "metrics": all_metrics(ranks),
+            "breakdown": breakdown(ranks, groups).to_dict("records"),
+        }
+        (self.folder / f"evaluation_{split}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        if split == "test":
+            note_look(self.folder / LOOKS_FILE, self.config.dataset, result)
+        return result
+
+    def predict(
+        self,
+        *,
+        head: str | None = None,
+        relation: str | None = None,
+        tail: str | None = None,
+        k: int = 10,
+        include_known: bool = True,
+    ) -> pd.DataFrame | dict:
+        """Answer ``(h, r, ?)`` or ``(?, r, t)`` by name, or place a whole triple among all candidates.
+
+        Args:
+            head: Name or id of the head, or None to ask for it.
+            relation: Name of the relation.
+            tail: Name or id of the tail, or None to ask for it.
+            k: How many answers.
+            include_known: Whether known facts may be among them (they are marked).
+
+        Returns:
+            For a question, one row an answer: ``rank, entity, label, score, known``. For a triple, a dict with
+            ``score``, ``known``, ``percentile_head`` and ``percentile_tail``.
+
+        Raises:
+            UnknownNameError: If a name is not in the graph; the nearest are named.
+        """
+        if relation is None or (head is None and tail is None):
+            raise DataError(
+                "a question needs a relation and a head, a tail, or both", cure="give --relation and --head"
+            )
+        r = find_relation(self.data, relation)
+        h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))
+        if h is not None and t is not None:
+            return compare(self.model, h, r, t, self.facts())
+        anchor, side = (h, "tail") if h is not None else (t, "head")
+        found = top_k(self.model, anchor, r, side, k, self.facts(), include_known=include_known)
+        ids = found.ids.tolist()
+        return pd.DataFrame(
+            {
+                "rank": range(1, len(ids) + 1),
+                "entity": [self.data.entity_names[i] for i in ids],
+                "label": [self.data.entity_labels[i] for i in ids],
+                "score": found.scores.tolist(),
+                "known": found.known.tolist(),
+            }
+        )
+
+
+def _warm_start(config: RunConfig, model: Scorer, data) -> dict[str, int] | None:
+    if config.warm_start is None:
+        return None
+    folder = Path(config.warm_start)
+    tensors, _ = load_tree(folder / MODEL_FILE)
+    try:
+        names = json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"no names ({error})", file=folder / NAMES_FILE, cure="give the folder of a whole run"
+        ) from None
+    return warm_start(
+        model,
+        tensors["model.node_emb.weight"],
+        names["entities"],
+        tensors["model.rel_emb.weight"],
+        names["relations"],
+        own_entity_names=data.entity_names,
+        own_relation_names=data.relation_names,
+    )

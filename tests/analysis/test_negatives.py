@@ -1,0 +1,81 @@
+"""Hard negatives of a sampler on a small graph, as a table and as a picture."""
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mmkg.analysis import draw_negatives, hard_negatives, named, spread, told
+from mmkg.graph import Facts
+from mmkg.samplers import MMRNS
+from mmkg.scorers import RotatE
+
+
+@pytest.fixture
+def table(kin):
+    torch.manual_seed(0)
+    model = RotatE(kin.num_nodes, 4, 6)
+    sampler = MMRNS(kin.num_nodes, 12, 6, num_negatives=4, pool_size="all", attention_dim=4)
+    triples = torch.stack([kin.edge_index[0], kin.edge_type, kin.edge_index[1]], dim=1)[kin.val_mask][:7]
+    train, every = Facts.from_data(kin), Facts.from_data(kin, ("train", "val", "test"))
+    return hard_negatives(sampler, model, triples, train, every, k=5, batch_size=3), model, train, every
+
+
+def test_places_probabilities_and_flags(kin, table):
+    rows, model, train, every = table
+    assert len(rows) == 7 * 2 * 5
+    for (h, r, t, side), part in rows.groupby(["head", "relation", "tail", "side"]):
+        assert part.place.tolist() == [1, 2, 3, 4, 5]
+        assert part.probability.is_monotonic_decreasing
+        for _, row in part.iterrows():
+            triple = (h, r, row.negative) if side == "tail" else (row.negative, r, t)
+            ids = [torch.tensor([int(x)]) for x in triple]
+            assert not train.contains(*ids)
+            assert bool(every.contains(*ids)) == row.held_out
+            assert float(model(*ids).detach()) == pytest.approx(row.score, abs=1e-5)
+    assert rows.image.isna().all()
+    assert rows.structure.notna().all()
+
+
+def test_names_and_words(kin, table):
+    rows = table[0]
+    readable = named(rows, kin.entity_names, kin.relation_names)
+    assert readable.negative[0] == kin.entity_names[rows.negative[0]]
+    words = told(rows, kin.entity_names, kin.relation_names)
+    assert sum(bool(w["question"]) for w in words) == 14
+    assert words[0]["question"].startswith("?, ")  # the head side comes first
+    assert words[0]["image"] == ""
+
+
+def test_the_picture_is_drawn(kin, table, tmp_path):
+    picture = tmp_path / "one.png"
+    Image.new("RGB", (8, 8), "red").save(picture)
+    rows = table[0].groupby(["head", "relation", "tail", "side"], sort=False).head(3).head(9)
+    out = draw_negatives(
+        rows,
+        kin.entity_names,
+        kin.relation_names,
+        lambda entity: picture if entity % 2 else None,
+        tmp_path / "out.png",
+        title="Hard negatives",
+        caption="of a small graph",
+    )
+    with Image.open(out) as image:
+        assert image.size[0] > 400
+        assert len(image.convert("RGB").getcolors(10**6)) > 50
+
+
+def test_spread_takes_triples_from_all_over():
+    triples = torch.arange(30).reshape(10, 3)
+    assert spread(triples, 2)[:, 0].tolist() == [0, 15]
+    pictured = torch.zeros(31, dtype=torch.bool)
+    pictured[[3, 5, 9, 11, 12]] = True
+    assert spread(triples, 5, pictured).tolist() == [[3, 4, 5], [9, 10, 11]]
+    assert len(spread(triples, 3, torch.zeros(31, dtype=torch.bool))) == 3  # nothing pictured: any will do
+
+
+def test_named_keeps_the_rest():
+    frame = pd.DataFrame({"head": [0], "relation": [0], "tail": [1], "negative": [1], "probability": [0.5]})
+    assert named(frame, ["a", "b"], ["r"]).to_dict("records") == [
+        {"head": "a", "relation": "r", "tail": "b", "negative": "b", "probability": 0.5}
+    ]
