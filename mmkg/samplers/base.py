@@ -1,0 +1,85 @@
+"""What every negative sampler offers to the trainer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from mmkg.graph.facts import Facts
+from mmkg.types import SIDES, Batch, Negatives, Side
+
+
+class NegativeSampler(torch.nn.Module, ABC):
+    """Draws negatives for a batch and, where it learns, says by what loss.
+
+    A sampler keeps its state in buffers and parameters. The model comes with each call and is never stored, so that its
+    parameters are not owned twice; a sampler reads ``model.entity(ids) -> [..., d]`` and
+    ``model.relation(ids, side) -> [..., d_r]`` and nothing else of it. A known answer in ``facts`` (and the batch's own
+    answer) is never emitted as a valid negative.
+
+    Args:
+        num_entities: Number of entities ``N`` to draw from, at least 1.
+        num_negatives: Number of negatives ``K`` for each positive, at least 1.
+
+    Raises:
+        ValueError: If a number is below 1.
+    """
+
+    def __init__(self, num_entities: int, num_negatives: int) -> None:
+        super().__init__()
+        if num_entities < 1:
+            raise ValueError(f"num_entities is {num_entities}, expected at least 1")
+        if num_negatives < 1:
+            raise ValueError(f"num_negatives is {num_negatives}, expected at least 1")
+        self.num_entities, self.num_negatives = num_entities, num_negatives
+
+    @abstractmethod
+    def sample(
+        self,
+        batch: Batch,
+        side: Side,
+        model: torch.nn.Module,
+        facts: Facts,
+        generator: torch.Generator | None = None,
+        step: int = 0,
+    ) -> Negatives:
+        """Draw negatives that replace the entity at ``side``.
+
+        Args:
+            batch: ``B`` positive triples.
+            side: The side to replace.
+            model: Scorer of the embeddings, read through ``entity`` and ``relation``.
+            facts: Known triples on the device of the batch; in training those of the train split only.
+            generator: Source of randomness on the device of the batch; torch's own if None.
+            step: Number of steps done before, for schedules.
+
+        Returns:
+            Negatives with ``ids`` and ``valid`` of shape ``[B, K]``.
+        """
+
+    def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
+        """The sampler's own loss once the negatives have been scored, already weighted; None where it learns nothing.
+
+        Args:
+            negatives: What :meth:`sample` returned.
+            negative_scores: The model's scores of them, shape ``[B, K]``; higher means more plausible.
+            positive_scores: The model's scores of the positives, shape ``[B]``.
+        """
+        return None
+
+    def update(self, negatives: Negatives, negative_scores: Tensor) -> None:
+        """Take note of the scores ``[B, K]`` without gradient; by default nothing is kept."""
+        return None
+
+    def extra_repr(self) -> str:
+        """Sizes shown by ``repr``."""
+        return f"num_entities={self.num_entities}, num_negatives={self.num_negatives}"
+
+    def _check(self, side: Side, facts: Facts) -> None:
+        """Raise ValueError where the side is none or the facts belong to another graph."""
+        if side not in SIDES:
+            raise ValueError(f"side {side!r}: choose 'head' or 'tail'")
+        if facts.num_nodes != self.num_entities:
+            raise ValueError(f"facts of {facts.num_nodes} entities, the sampler draws from {self.num_entities}")

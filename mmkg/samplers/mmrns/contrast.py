@@ -1,0 +1,89 @@
+"""The contrastive loss that trains KCA: known answers close to the true one, negatives away from it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def log_weights(
+    negative_scores: Tensor,
+    positions: Tensor,
+    valid: Tensor,
+    pool_size: int,
+    *,
+    alpha: float,
+    num_entities: int,
+    drawn_weight: str = "equation",
+) -> Tensor:
+    r"""Log-weights :math:`\log q` of the candidates.
+
+    A drawn negative weighs :math:`w = \mathrm{softmax}_k(α s_k)` (hard ones more, without gradient), any other
+    candidate :math:`1 / |E|`. Published code multiplies instead: :math:`w / P` if drawn and :math:`1 / P` otherwise,
+    which puts the drawn *below* the rest.
+
+    Args:
+        negative_scores: Scores of the drawn, shape ``[B, K]``.
+        positions: Their positions in the pool, shape ``[B, K]``.
+        valid: Which draws exist, shape ``[B, K]``.
+        pool_size: ``P``.
+        alpha: Temperature of w.
+        num_entities: ``|E|``.
+        drawn_weight: ``"equation"`` or ``"published"``.
+
+    Returns:
+        Shape ``[B, P]``.
+    """
+    scores = negative_scores.detach()
+    scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    some = valid.any(dim=1, keepdim=True)  # [B, 1]
+    logits = (alpha * scores).masked_fill(~valid & some, -torch.inf)  # [B, K]
+    w = torch.log_softmax(torch.where(some, logits, 0.0), dim=1)  # [B, K]
+    base = -math.log(num_entities if drawn_weight == "equation" else pool_size)
+    w = w if drawn_weight == "equation" else w + base
+    weights = w.new_full((scores.shape[0], pool_size), base)  # [B, P]
+    return weights.scatter(1, positions, torch.where(valid, w, base))  # [B, P]
+
+
+def contrastive_loss(
+    positive: Tensor,
+    positive_mask: Tensor,
+    positive_weight: Tensor | float,
+    negative: Tensor,
+    negative_mask: Tensor,
+    negative_weight: Tensor,
+    contrast: str = "row",
+) -> Tensor:
+    r"""One modality's loss (MMRNS, Xu et al., ACM MM 2022).
+
+    .. math:: l = -\log \frac{\sum_{j∈P} q_j \exp \mathrm{sim}_j}{\sum_{n∈N} q_n \exp \mathrm{sim}_n}
+
+    Args:
+        positive: Similarities of known answers to the true one, shape ``[B, J]``.
+        positive_mask: Which of them count, shape ``[B, J]``.
+        positive_weight: Their log-weights, shape ``[B, J]`` or a number.
+        negative: Similarities of the candidates, shape ``[B, P]``.
+        negative_mask: Which of them are negatives, shape ``[B, P]``.
+        negative_weight: Their log-weights, shape ``[B, P]``.
+        contrast: ``"row"`` takes the log in each row and the mean over rows that have both kinds; ``"batch"`` sums
+            over the whole batch before the log, as published code does.
+
+    Returns:
+        A scalar, 0 where there is nothing to compare.
+    """
+    up, down = positive + positive_weight, negative + negative_weight  # [B, J], [B, P]
+    if contrast == "batch":
+        up, positive_mask, down, negative_mask = (
+            x.reshape(1, -1) for x in (up, positive_mask, down, negative_mask)
+        )  # [1, B * J] and [1, B * P]
+    use = positive_mask.any(dim=1) & negative_mask.any(dim=1)  # [B]
+    loss = _log_sum(down, negative_mask) - _log_sum(up, positive_mask)  # [B]
+    return torch.where(use, loss, 0.0).sum() / use.sum().clamp(min=1)
+
+
+def _log_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Logsumexp ``[B]`` of masked values ``[B, n]``; rows with nothing come out finite and without a NaN gradient."""
+    some = mask.any(dim=1, keepdim=True)  # [B, 1]
+    return values.masked_fill(~mask & some, -torch.inf).logsumexp(dim=1)  # [B]

@@ -1,0 +1,314 @@
+"""The MMRNS sampler: KCA and the gate see, the mixture decides, Gumbel draws, the contrast teaches."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mmkg.graph.facts import Facts
+from mmkg.samplers.base import NegativeSampler
+from mmkg.samplers.mmrns.contrast import contrastive_loss, log_weights
+from mmkg.samplers.mmrns.distribution import RULES, log_mixture, temperature
+from mmkg.samplers.mmrns.draw import draw, gumbel
+from mmkg.samplers.mmrns.explanation import Explanation, explain_positions
+from mmkg.samplers.mmrns.gumbel import GRADIENTS, RELAXATIONS, straight_through
+from mmkg.samplers.mmrns.options import check_above, check_options
+from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, random_pool
+from mmkg.samplers.mmrns.seen import Seen
+from mmkg.samplers.mmrns.similarity import Grouping
+from mmkg.samplers.mmrns.views import Views
+from mmkg.types import Batch, Features, Negatives, Side
+
+
+class MMRNS(NegativeSampler):
+    r"""Relation-enhanced multimodal negative sampling (Xu et al., ACM MM 2022).
+
+    Draws negatives that look like the true answer through image, text and structure, each seen through the relation.
+    It learns by two ways: the contrastive loss L_con (:meth:`loss`), and the gradient of the scorer's own loss through
+    straight-through embeddings of what was drawn.
+
+    .. math::
+        p = \frac{1}{3} \sum_m \mathrm{softmax}(\mathrm{sim}^m / ε), \quad ε = ε_0 / (1 + \ln(\mathrm{step} + 1))
+
+    Defaults follow the equations; ``mmkg.samplers.PUBLISHED`` holds the options of the published code.
+
+    Args:
+        num_entities: Number of entities ``N``.
+        entity_dim: Width ``d`` of ``model.entity``.
+        relation_dim: Width ``d_r`` of ``model.relation``.
+        image: Images of the entities, None if the graph has none.
+        text: Texts of the entities, None if the graph has none.
+        num_negatives: Draws ``K`` for each positive, at most the size of the pool.
+        pool_size: Candidates ``P`` of a step, shared by the batch; ``"all"`` for all entities.
+        attention_dim: Width ``a`` of KCA.
+        gate_dim: Middle width of a gate of two layers.
+        gate_layers: 1 (the equation) or 2 (the published code).
+        epsilon: Temperature :math:`ε_0` of p, above 0.
+        epsilon_schedule: Whether ε falls with the step.
+        tau: Temperature of the relaxed draws, above 0.
+        beta: Weight of L_con.
+        alpha: Weight of the scores in L_con's weights of drawn negatives.
+        relaxation: ``"fresh"`` or ``"shared"`` noise in the relaxed draws.
+        gumbel_gradient: ``"descend"`` (the paper), ``"reverse"`` (adversarial) or ``"none"``.
+        contrast: L_con's log in each ``"row"`` or over the whole ``"batch"``.
+        contrast_positives: L_con's positives from the ``"facts"`` (off-pool), or those that happen to be in the
+            ``"pool"``.
+        drawn_weight: L_con's weight of a drawn negative by ``"equation"`` or as ``"published"``.
+        max_positives: Known answers beside the true one in L_con, at least 0.
+        missing: ``"corrected"`` or ``"naive"`` mixture where modalities are missing, or ``"zero"`` rows in their place.
+        detach_norms: Keep gradients out of the cosines' norms.
+        positive_image_norm: False leaves Norm out of one half of the positive's image.
+        use_image: Ablation: with images at all.
+        use_text: Ablation: with texts at all.
+        use_structure: Ablation: with structure.
+        use_guide: Ablation: with the relation-guided half of KCA.
+        use_free: Ablation: with the relation-free half of KCA.
+        use_contrast: Ablation: with L_con.
+        chunk_size: Candidates computed at once (and again in the backward pass); the whole pool if None.
+
+    Raises:
+        ValueError: If a number is out of range, an option unknown, features belong to another graph, or nothing is left
+            to compare entities by.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        entity_dim: int,
+        relation_dim: int,
+        image: Features | None = None,
+        text: Features | None = None,
+        *,
+        num_negatives: int = 20,
+        pool_size: int | Literal["all"] = 1500,
+        attention_dim: int = 50,
+        gate_dim: int = 100,
+        gate_layers: int = 1,
+        epsilon: float = 10.0,
+        epsilon_schedule: bool = True,
+        tau: float = 1.0,
+        beta: float = 0.01,
+        alpha: float = 0.5,
+        relaxation: str = "fresh",
+        gumbel_gradient: str = "descend",
+        contrast: str = "row",
+        contrast_positives: str = "facts",
+        drawn_weight: str = "equation",
+        max_positives: int = 16,
+        missing: str = "corrected",
+        detach_norms: bool = False,
+        positive_image_norm: bool = True,
+        use_image: bool = True,
+        use_text: bool = True,
+        use_structure: bool = True,
+        use_guide: bool = True,
+        use_free: bool = True,
+        use_contrast: bool = True,
+        chunk_size: int | None = None,
+    ) -> None:
+        super().__init__(num_entities, num_negatives)
+        check_options(
+            relaxation=(relaxation, RELAXATIONS),
+            gumbel_gradient=(gumbel_gradient, tuple(GRADIENTS)),
+            contrast=(contrast, ("row", "batch")),
+            contrast_positives=(contrast_positives, ("facts", "pool")),
+            drawn_weight=(drawn_weight, ("equation", "published")),
+            missing=(missing, RULES),
+        )
+        check_above(0, epsilon=epsilon, tau=tau, attention_dim=attention_dim, gate_dim=gate_dim)
+        check_above(-1, max_positives=max_positives)
+        if pool_size != "all":
+            check_above(0, pool_size=pool_size)
+        if chunk_size is not None:
+            check_above(0, chunk_size=chunk_size)
+        self.pool_size = num_entities if pool_size == "all" else min(int(pool_size), num_entities)
+        if num_negatives > self.pool_size:
+            raise ValueError(f"{num_negatives} negatives from a pool of {self.pool_size}: draws do not repeat")
+        for name, features in (("image", image), ("text", text)):
+            if features is not None and features.row.numel() != num_entities:
+                raise ValueError(f"{name} features of {features.row.numel()} entities, expected {num_entities}")
+        self.entity_dim, self.relation_dim = entity_dim, relation_dim
+        self.epsilon, self.epsilon_schedule, self.tau = epsilon, epsilon_schedule, tau
+        self.beta, self.alpha, self.max_positives, self.chunk_size = beta, alpha, max_positives, chunk_size
+        self.relaxation, self.gumbel_gradient, self.missing = relaxation, gumbel_gradient, missing
+        self.contrast, self.contrast_positives, self.drawn_weight = contrast, contrast_positives, drawn_weight
+        self.use_contrast = use_contrast
+        self.views = Views(
+            entity_dim,
+            relation_dim,
+            image if use_image else None,
+            text if use_text else None,
+            attention_dim=attention_dim,
+            gate_dim=gate_dim,
+            gate_layers=gate_layers,
+            use_structure=use_structure,
+            use_guide=use_guide,
+            use_free=use_free,
+            zero_rows=missing == "zero",
+            detach_norms=detach_norms,
+            positive_image_norm=positive_image_norm,
+        )
+
+    def sample(
+        self,
+        batch: Batch,
+        side: Side,
+        model: torch.nn.Module,
+        facts: Facts,
+        generator: torch.Generator | None = None,
+        step: int = 0,
+    ) -> Negatives:
+        """Draw ``K`` hard negatives for each row; see :meth:`NegativeSampler.sample`.
+
+        Returns:
+            Negatives with straight-through ``embeddings``; their ``log_prob`` carries no gradient.
+        """
+        self._check(side, facts)
+        pool = random_pool(self.num_entities, self.pool_size, batch.relation.device, generator)  # [P]
+        # before anything else is left to chance, so that runs with and without L_con draw alike under one seed
+        noise = gumbel((len(batch), pool.numel()), self.views.dtype, pool.device, generator)  # [B, P]
+        seen = self.see(batch, side, model, facts, pool, generator, step, self.chunk_size)
+        drawn = draw(seen.log_p, ~seen.known, self.num_negatives, noise)
+        embeddings = straight_through(
+            seen.log_p,
+            seen.embeddings,
+            drawn,
+            tau=self.tau,
+            relaxation=self.relaxation,
+            gradient=self.gumbel_gradient,
+        )  # [B, K, d]
+        seen.positions = drawn.positions
+        return Negatives(pool[drawn.positions], drawn.valid, embeddings, drawn.log_prob, cache=seen)
+
+    def see(
+        self,
+        batch: Batch,
+        side: Side,
+        model: torch.nn.Module,
+        facts: Facts,
+        pool: Tensor,
+        generator: torch.Generator | None = None,
+        step: int = 0,
+        chunk_size: int | None = None,
+    ) -> Seen:
+        """Compare a batch's true answers with a pool: similarities and probabilities, before any draw.
+
+        Args:
+            batch: ``B`` triples.
+            side: The side to replace.
+            model: Scorer of the embeddings.
+            facts: Known triples.
+            pool: Candidates without repetition, shape ``[P]``.
+            generator: Source of randomness in the choice among many known answers.
+            step: Steps done before, for ε.
+            chunk_size: Candidates computed at once; all if None.
+        """
+        answers, filled = known_answers(batch, side, facts, self._others, generator)  # [B, 1 + J]
+        relations, relation_at = batch.relation.unique(return_inverse=True)  # [U], [B]
+        # pairs (relation, answer) repeat within a batch: each is computed once
+        keys, pair_at = (relation_at[:, None] * self.num_entities + answers).unique(return_inverse=True)
+        ids, entity_at = (keys % self.num_entities).unique(return_inverse=True)  # [n], [m]
+        with torch.autocast(pool.device.type, enabled=False):  # half precision would ruin the folded variances
+            relation = model.relation(relations, side).to(self.views.dtype)  # [U, d_r]
+            embeddings = model.entity(pool)  # [P, d]
+            self._check_widths(embeddings, relation)
+            entity, of_answers = embeddings.to(self.views.dtype), model.entity(ids).to(self.views.dtype)
+            pairs = self.views.pairs(ids, of_answers, relation, entity_at, keys // self.num_entities)
+            positive = {name: view[pair_at[:, 0]] for name, view in pairs.items()}  # [B, a] or [B, d]
+            grouping = Grouping(relation_at, relations.numel())
+            similarities = self.views.similarities(pool, entity, relation, positive, grouping, chunk_size)
+            answer_similarities = self.views.to_answers(pairs, pair_at)
+            shared, answer_shared = {}, {}
+            for name in self.views.names:
+                own = self.views.present(name, answers[:, :1])  # [B, 1]
+                shared[name] = self.views.present(name, pool) & own  # [B, P]
+                answer_shared[name] = self.views.present(name, answers) & own & filled  # [B, 1 + J]
+            epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
+            log_p = log_mixture(similarities, shared, epsilon, self.missing)  # [B, P]
+        known = known_in_pool(batch, side, facts, pool)  # [B, P]
+        return Seen(pool, known, log_p, similarities, shared, answer_similarities, answer_shared, embeddings)
+
+    def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
+        """``beta`` times the mean of L_con over the modalities in use; None without L_con.
+
+        Args:
+            negatives: What :meth:`sample` returned.
+            negative_scores: The model's scores of them, shape ``[B, K]``; their gradient is not used.
+            positive_scores: Not read.
+        """
+        if not self.use_contrast:
+            return None
+        seen: Seen = negatives.cache
+        weight = log_weights(
+            negative_scores,
+            seen.positions,
+            negatives.valid,
+            seen.pool.numel(),
+            alpha=self.alpha,
+            num_entities=self.num_entities,
+            drawn_weight=self.drawn_weight,
+        )  # [B, P]
+        total = 0.0
+        for name in self.views.names:
+            similarity, shared = seen.similarities[name], seen.shared[name]  # [B, P]
+            if self.contrast_positives == "facts":
+                positive = (seen.answer_similarities[name], seen.answer_shared[name], -math.log(self.num_entities))
+            else:
+                positive = (similarity, shared & seen.known, weight)
+            total = total + contrastive_loss(*positive, similarity, shared & ~seen.known, weight, self.contrast)
+        return self.beta * total / len(self.views.names)
+
+    def describe(self, negatives: Negatives) -> Explanation:
+        """Why each drawn negative was drawn: probabilities and similarities ``[B, K]`` at the time of the draw."""
+        return explain_positions(negatives.cache, negatives.cache.positions, negatives.valid)
+
+    @torch.no_grad()
+    def explain(
+        self,
+        batch: Batch,
+        side: Side,
+        model: torch.nn.Module,
+        facts: Facts,
+        step: int = 0,
+        k: int = 10,
+        pool: Tensor | None = None,
+    ) -> Explanation:
+        """The most probable negatives of each row, and by which modality.
+
+        Args:
+            batch: ``B`` triples.
+            side: The side to replace.
+            model: Scorer of the embeddings.
+            facts: Known triples.
+            step: Steps done before, for ε.
+            k: How many for each row, at most the size of the pool.
+            pool: Candidates without repetition, shape ``[P]``; all entities if None.
+
+        Returns:
+            Explanation with shapes ``[B, k]``, the most probable first.
+        """
+        self._check(side, facts)
+        if k > (self.num_entities if pool is None else pool.numel()):
+            raise ValueError(f"k is {k}, more than there are candidates")
+        if pool is None:
+            pool = torch.arange(self.num_entities, device=batch.relation.device)  # [N]
+        seen = self.see(batch, side, model, facts, pool, None, step, self.chunk_size or 2048)
+        top, positions = seen.log_p.masked_fill(seen.known, -torch.inf).topk(k, dim=1)  # [B, k]
+        return explain_positions(seen, positions, top > -torch.inf)
+
+    def _check_widths(self, entity: Tensor, relation: Tensor) -> None:
+        """Raise ValueError where the model is not as wide as the sampler was told."""
+        for what, found, expected in (
+            ("entities", entity, self.entity_dim),
+            ("relations", relation, self.relation_dim),
+        ):
+            if found.shape[-1] != expected:
+                raise ValueError(f"the model's {what} are {found.shape[-1]} wide, the sampler expects {expected}")
+
+    @property
+    def _others(self) -> int:
+        """Known answers to look up beside the true one."""
+        return self.max_positives if self.use_contrast and self.contrast_positives == "facts" else 0

@@ -1,0 +1,179 @@
+"""The three views of an entity (image, text, structure) under a relation, and how alike they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mmkg.samplers.mmrns.kca import KCA
+from mmkg.samplers.mmrns.similarity import Grouping, cosine, norms
+from mmkg.samplers.mmrns.structure import StructureGate
+from mmkg.types import Features
+
+
+class Views(torch.nn.Module):
+    """Holds KCA, the structure gate and the features, and compares positives with candidates.
+
+    Features are gathered by ids in each step, so that they may stay memory-mapped on disk; they are no part of the
+    module's state.
+
+    Args:
+        entity_dim: Width ``d`` of an entity's embedding.
+        relation_dim: Width ``d_r`` of a relation's embedding.
+        image: Images of the graph's entities, or None.
+        text: Texts of the graph's entities, or None.
+        attention_dim: Width ``a`` of KCA.
+        gate_dim: Middle width of a gate of two layers.
+        gate_layers: 1 or 2.
+        use_structure: Keep the view of structure.
+        use_guide: Keep KCA's relation-guided half.
+        use_free: Keep KCA's relation-free half.
+        zero_rows: A missing image or text counts as rows of zeros, as in published code, and not as missing.
+        detach_norms: Keep gradients out of the cosines' norms.
+        positive_image_norm: False leaves Norm out of the relation-free half of the *positive's* image.
+
+    Raises:
+        ValueError: If no view is left.
+    """
+
+    def __init__(
+        self,
+        entity_dim: int,
+        relation_dim: int,
+        image: Features | None,
+        text: Features | None,
+        *,
+        attention_dim: int = 50,
+        gate_dim: int = 100,
+        gate_layers: int = 1,
+        use_structure: bool = True,
+        use_guide: bool = True,
+        use_free: bool = True,
+        zero_rows: bool = False,
+        detach_norms: bool = False,
+        positive_image_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.zero_rows, self.detach_norms, self.positive_image_norm = zero_rows, detach_norms, positive_image_norm
+        self.features = {name: f for name, f in (("image", image), ("text", text)) if f is not None}
+        self.names = (*self.features, *(("structure",) if use_structure else ()))
+        if not self.names:
+            raise ValueError("no modality is left: give image or text features, or keep use_structure")
+        self.kca = self.gate = None
+        if self.features:
+            shapes = (None if f is None else f.shape[1:] for f in (image, text))
+            self.kca = KCA(*shapes, relation_dim, attention_dim, use_guide=use_guide, use_free=use_free)
+        if use_structure:
+            self.gate = StructureGate(entity_dim, relation_dim, gate_dim, gate_layers)
+        for name, features in self.features.items():
+            self.register_buffer(f"{name}_present", _present(features), persistent=False)  # [N]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters (float32 or float64), in which similarities are computed."""
+        return next(self.parameters()).dtype
+
+    def present(self, name: str, ids: Tensor) -> Tensor:
+        """Whether entities have a modality, in the shape of ``ids``."""
+        if name == "structure" or self.zero_rows:
+            return torch.ones_like(ids, dtype=torch.bool)
+        return getattr(self, f"{name}_present")[ids]
+
+    def pairs(
+        self, ids: Tensor, entity: Tensor, relation: Tensor, entity_at: Tensor, relation_at: Tensor
+    ) -> dict[str, Tensor]:
+        """Views of listed (entity, relation) pairs.
+
+        Args:
+            ids: ``n`` entities, shape ``[n]``.
+            entity: Their embeddings, shape ``[n, d]``.
+            relation: ``U`` relations, shape ``[U, d_r]``.
+            entity_at: Position of each pair's entity, shape ``[m]``.
+            relation_at: Position of each pair's relation, shape ``[m]``.
+
+        Returns:
+            For each modality in use ``[m, a]``, structure ``[m, d]``.
+        """
+        views = {}
+        if self.kca is not None:
+            rows = self.kca.encode(self._gather("image", ids), self._gather("text", ids))
+            normalise = self.positive_image_norm
+            views = self.kca.pairs(rows, relation, entity_at, relation_at, normalise_image=normalise)
+        if self.gate is not None:
+            views["structure"] = self.gate.pairs(entity[entity_at], relation[relation_at])  # [m, d]
+        return views
+
+    def similarities(
+        self,
+        ids: Tensor,
+        entity: Tensor,
+        relation: Tensor,
+        positive: dict[str, Tensor],
+        grouping: Grouping,
+        chunk_size: int | None = None,
+    ) -> dict[str, Tensor]:
+        """Cosines of each row's positive and every candidate under the row's relation.
+
+        Args:
+            ids: Candidates, shape ``[P]``.
+            entity: Their embeddings, shape ``[P, d]``.
+            relation: ``U`` relations, shape ``[U, d_r]``.
+            positive: Views of the rows' true answers, each ``[B, a]`` or ``[B, d]``.
+            grouping: The batch's rows by relation.
+            chunk_size: Candidates computed at once, and again in the backward pass, so that memory does not grow with
+                the pool; all at once, and kept, if None.
+
+        Returns:
+            For each modality in use ``[B, P]``.
+        """
+
+        def compare(part: slice) -> tuple[Tensor, ...]:
+            views = {}
+            if self.kca is not None:
+                rows = self.kca.encode(self._gather("image", ids[part]), self._gather("text", ids[part]))
+                views = self.kca.pool(rows, relation)
+            if self.gate is not None:
+                views["structure"] = self.gate.pool(entity[part], relation)  # [C, U, d]
+            return tuple(grouping.similarities(positive[m], views[m], self.detach_norms) for m in self.names)
+
+        count = ids.numel()
+        if chunk_size is None or chunk_size >= count:
+            return dict(zip(self.names, compare(slice(None)), strict=True))
+        parts = [slice(start, start + chunk_size) for start in range(0, count, chunk_size)]
+        if torch.is_grad_enabled():
+            done = [checkpoint(compare, part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        else:
+            done = [compare(part) for part in parts]
+        return {m: torch.cat(columns, dim=1) for m, columns in zip(self.names, zip(*done, strict=True), strict=True)}
+
+    def to_answers(self, views: dict[str, Tensor], at: Tensor) -> dict[str, Tensor]:
+        """Cosines of each row's true answer and its known answers.
+
+        Args:
+            views: What :meth:`pairs` returned.
+            at: Positions of the answers among the pairs, the true one first, shape ``[B, J]``.
+
+        Returns:
+            For each modality in use ``[B, J]``.
+        """
+        found = {}
+        for name in self.names:
+            view, length = views[name], norms(views[name], self.detach_norms)  # [m, a], [m]
+            dot = torch.einsum("ba,bja->bj", view[at[:, 0]], view[at])  # [B, J]
+            found[name] = cosine(dot, length[at[:, :1]], length[at])  # [B, J]
+        return found
+
+    def _gather(self, name: str, ids: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Values ``[n, R, D]`` and mask ``[n, R]`` of a modality, None if the graph lacks it."""
+        if name not in self.features:
+            return None
+        values, mask = self.features[name].gather(ids)  # [n, R, D], [n, R]
+        return values.to(self.dtype), torch.ones_like(mask) if self.zero_rows else mask
+
+
+def _present(features: Features) -> Tensor:
+    """True for entities with at least one real row, shape ``[N]``."""
+    present = features.present.clone()  # [N]
+    present[present.clone()] = features.mask.to(present.device).any(dim=1)[features.row[present]]
+    return present
