@@ -17,35 +17,49 @@ from mmkg.graph import Facts
 from mmkg.run import Run
 from mmkg.samplers import UniformSampler
 from mmkg.training import Callback
-from mmkg.types import Batch
+from mmkg.types import SIDES, Batch
 
 RESULTS = Path(__file__).parent / "results"
 
 
 class Probe(Callback):
-    """The objective on one fixed batch with fixed uniform negatives, after each step: what the loss does for itself."""
+    """The objective on one fixed batch with fixed uniform negatives on both sides, after each step.
+
+    The loss in training is that of ever harder negatives; this one says whether the model learns.
+    """
 
     def __init__(self, size: int = 128, negatives: int = 20, seed: int = 0) -> None:
         self.size, self.negatives, self.seed = size, negatives, seed
         self.losses: list[float] = []
         self._batch: Batch | None = None
 
+    def _fix(self, trainer) -> None:
+        """Choose the batch and its negatives, once."""
+        generator = torch.Generator().manual_seed(self.seed)
+        triples, weight = trainer.batches.triples.cpu(), trainer.batches.weight
+        rows = torch.randperm(len(triples), generator=generator)[: self.size]
+        batch = Batch(*triples[rows].unbind(1), None if weight is None else weight.cpu()[rows])
+        facts: Facts = trainer.facts.to("cpu")
+        sampler = UniformSampler(facts.num_nodes, self.negatives)
+        drawn = {side: sampler.sample(batch, side, None, facts, generator) for side in SIDES}
+        self._batch = batch.to(trainer.device)
+        self._drawn = {side: (d.ids.to(trainer.device), d.valid.to(trainer.device)) for side, d in drawn.items()}
+
     @torch.no_grad()
     def on_step(self, trainer, step, losses):
         """Measure."""
         if self._batch is None:
-            generator = torch.Generator().manual_seed(self.seed)
-            triples = trainer.batches.triples.cpu()
-            rows = torch.randperm(len(triples), generator=generator)[: self.size]
-            self._batch = Batch(*triples[rows].unbind(1))
-            facts: Facts = trainer.facts.to("cpu")
-            sampler = UniformSampler(facts.num_nodes, self.negatives)
-            self._drawn = sampler.sample(self._batch, "tail", None, facts, generator)
-            self._batch, self._ids = self._batch.to(trainer.device), self._drawn.ids.to(trainer.device)
-        batch = self._batch
-        scores = score_side(trainer.model, batch, "tail", self._ids)
+            self._fix(trainer)
+        batch, total = self._batch, 0.0
         positive = trainer.model(batch.head, batch.relation, batch.tail)
-        self.losses.append(float(trainer.objective(positive, scores, self._drawn.valid.to(scores.device))))
+        for side, (ids, valid) in self._drawn.items():
+            if trainer.objective.needs_negatives:
+                scores = score_side(trainer.model, batch, side, ids)
+                total += float(trainer.objective(positive, scores, valid, batch.weight)) / 2
+            else:
+                scores = score_side(trainer.model, batch, side)
+                total += float(trainer.objective(scores, batch.answer(side), batch.weight)) / 2
+        self.losses.append(total)
 
     def summary(self) -> dict[str, float]:
         """Mean of the first and of the last 50 steps, and their ratio."""

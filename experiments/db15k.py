@@ -30,7 +30,7 @@ SETTINGS = RunConfig(
     alpha=0.5,
     sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
     train=TrainConfig(
-        steps=300, batch_size=256, learning_rate=1e-3, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
+        steps=300, batch_size=256, learning_rate=3e-4, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
     ),
 )
 

@@ -31,13 +31,14 @@ WARM_UP = RunConfig(
     margin=6.0,
     alpha=0.5,
     sampler=SamplerConfig(name="uniform", negatives=20),
-    train=TrainConfig(steps=3000, batch_size=256, learning_rate=1e-2, schedule="constant", validate_every=1000),
+    train=TrainConfig(steps=2000, batch_size=256, learning_rate=1e-2, schedule="constant", validate_every=1000),
 )
 MAIN = replace(
     WARM_UP,
-    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
+    # the paper's temperature of 10 leaves the probabilities nearly uniform on so few steps: see the README
+    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500, epsilon=0.5),
     train=TrainConfig(
-        steps=400, batch_size=256, learning_rate=3e-3, sampler_learning_rate=1e-3, schedule="linear", validate_every=200
+        steps=300, batch_size=256, learning_rate=3e-3, sampler_learning_rate=1e-3, schedule="linear", validate_every=100
     ),
 )
 VARIANTS = {  # what MMRNS looks at

@@ -23,7 +23,7 @@ def draw_negatives(
     caption: str = "",
     dpi: int = 110,
 ) -> Path:
-    """Draw the table of :func:`mmkg.analysis.hard_negatives`, a question a row.
+    """Draw the table of :func:`mmkg.analysis.hard_negatives`, a question a row: the true answer, then its negatives.
 
     Args:
         table: Hard negatives by id.
@@ -58,6 +58,7 @@ def draw_negatives(
             else (f"?, {relation_names[relation]}, {labels[given]}")
         )
         _show(line[0], picture(int(true)), labels[true], edge="#111111")
+        line[0].text(0.5, 0.1, "the true answer", ha="center", fontsize=7, color="#555555", transform=line[0].transAxes)
         line[0].set_title(_wrap(asked, 24), fontsize=9, fontweight="bold", loc="left")
         for cell, (_, row) in zip(line[1:], rows.iterrows(), strict=False):
             name = labels[row["negative"]]
@@ -66,9 +67,8 @@ def draw_negatives(
             cell.set_title(told, fontsize=8, color="#b91c1c" if row["held_out"] else "#444444")
             _bars(cell, row)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[m]) for m in BARS]
-    figure.legend(
-        handles, [f"{m} similarity" for m in BARS], loc="outside upper right", ncols=3, fontsize=8, frameon=False
-    )
+    words = [f"{m} similarity" for m in BARS]
+    figure.legend(handles, words, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     if caption:

@@ -1,0 +1,89 @@
+"""Render the README's tables from the JSON results, and from nothing else.
+
+python experiments/tables.py            write them into README.md
+python experiments/tables.py --check    only say whether README and results agree
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from common import RESULTS, mean_sd
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def load(folder: Path) -> list[dict]:
+    """All results of a folder, in the order of their names."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def worldmoji() -> str:
+    """Validation and test of every variant on WorldMoji, and the difference to uniform negatives by seed."""
+    entries = load(RESULTS / "worldmoji")
+    order = list(dict.fromkeys(sorted((e["variant"] for e in entries), key=lambda v: (v != "uniform", len(v), v))))
+    base = {e["seed"]: e for e in entries if e["variant"] == "uniform"}
+    columns = ["seeds", "validation MRR", "test MRR", "test Hits@1", "test Hits@10", "test MRR − uniform", "seconds"]
+    lines = [f"| negatives by | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
+    for variant in order:
+        found = [e for e in entries if e["variant"] == variant]
+        cells = [mean_sd([e["valid"]["realistic"]["mrr"] for e in found])]
+        cells += [mean_sd([e["test"]["realistic"][m] for e in found]) for m in ("mrr", "hits@1", "hits@10")]
+        gains = [e["test"]["realistic"]["mrr"] - base[e["seed"]]["test"]["realistic"]["mrr"] for e in found]
+        cells.append("" if variant == "uniform" else mean_sd(gains))
+        seconds = sum(e["wall_seconds"] for e in found) / len(found)
+        lines.append(f"| {variant} | {len(found)} | {' | '.join(cells)} | {seconds:.0f} |")
+    first = entries[0]
+    versions = first["versions"]
+    told = (
+        "Mean ± standard deviation over seeds; realistic ranks, filtered, both sides. Last column: seconds of training"
+    )
+    told += f" after the warm-up, on {first['device']} a run. {first['date']}, PyTorch {versions['torch']}, Python"
+    lines += ["", f"*{told} {versions['python']}.*"]
+    return "\n".join(lines)
+
+
+def db15k() -> str:
+    """What the short runs on DB15K say: the probe's loss, memory and time."""
+    lines = [
+        "| scorer, negatives by | steps | probe loss, first 50 → last 50 | peak memory | seconds |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    entries = load(RESULTS / "db15k")
+    for e in entries:
+        p = e["probe_loss"]
+        told = f"{p['first_50']:.3f} → {p['last_50']:.3f} (× {p['ratio']:.2f})"
+        lines.append(
+            f"| {e['variant']} | {e['steps']} | {told} | {e['peak_memory_mb']:,} MB | {e['wall_seconds']:.0f} |"
+        )
+    lines += ["", f"*{entries[0]['device']}, {entries[0]['date']}, seed {entries[0]['seed']}.*"]
+    return "\n".join(lines)
+
+
+TABLES = {"worldmoji": worldmoji, "db15k": db15k}
+
+
+def render(text: str) -> str:
+    """The README with every table between its markers made anew."""
+    for name, make in TABLES.items():
+        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.S)
+        if not pattern.search(text):
+            raise SystemExit(
+                f"README.md has no place for the table {name!r}: put <!-- table: {name} --> and <!-- end -->"
+            )
+        made = make()
+        text = pattern.sub(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
+    return text
+
+
+if __name__ == "__main__":
+    before = README.read_text(encoding="utf-8")
+    after = render(before)
+    if "--check" in sys.argv:
+        raise SystemExit(
+            0 if before == after else "README.md and experiments/results differ: run experiments/tables.py"
+        )
+    README.write_text(after, encoding="utf-8")
