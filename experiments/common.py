@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from mmkg.evaluation import score_side
 from mmkg.graph import Facts
-from mmkg.run import Run
+from mmkg.run import Run, RunConfig, write_json
 from mmkg.samplers import UniformSampler
-from mmkg.training import Callback
+from mmkg.training import Callback, SelfAdversarial
 from mmkg.types import SIDES, Batch
 
 RESULTS = Path(__file__).parent / "results"
 
 
 class Probe(Callback):
-    """The objective on one fixed batch with fixed uniform negatives on both sides, after each step.
+    """The logistic loss on one fixed batch with fixed uniform negatives on both sides, after each step.
 
-    The loss in training is that of ever harder negatives; this one says whether the model learns.
+    The loss in training is that of the sampler's ever harder negatives, and another for each objective; this one says
+    whether the model learns.
     """
 
     def __init__(self, size: int = 128, negatives: int = 20, seed: int = 0) -> None:
         self.size, self.negatives, self.seed = size, negatives, seed
-        self.losses: list[float] = []
+        self.losses: dict[int, float] = {}
+        self._objective = SelfAdversarial()
         self._batch: Batch | None = None
 
     def _fix(self, trainer) -> None:
@@ -53,50 +53,57 @@ class Probe(Callback):
         batch, total = self._batch, 0.0
         positive = trainer.model(batch.head, batch.relation, batch.tail)
         for side, (ids, valid) in self._drawn.items():
-            if trainer.objective.needs_negatives:
-                scores = score_side(trainer.model, batch, side, ids)
-                total += float(trainer.objective(positive, scores, valid, batch.weight)) / 2
-            else:
-                scores = score_side(trainer.model, batch, side)
-                total += float(trainer.objective(scores, batch.answer(side), batch.weight)) / 2
-        self.losses.append(total)
+            scores = score_side(trainer.model, batch, side, ids)
+            total += float(self._objective(positive, scores, valid, batch.weight)) / 2
+        self.losses[step] = total
 
-    def summary(self) -> dict[str, float]:
-        """Mean of the first and of the last 50 steps, and their ratio."""
-        first, last = self.losses[:50], self.losses[-50:]
+    def summary(self) -> dict[str, float] | None:
+        """Mean of the first and of the last 50 steps, and their ratio; None unless it looked on from the first step."""
+        if 1 not in self.losses:
+            return None
+        losses = [self.losses[step] for step in sorted(self.losses)]
+        first, last = losses[:50], losses[-50:]
         first, last = sum(first) / len(first), sum(last) / len(last)
         return {"first_50": first, "last_50": last, "ratio": last / first}
 
 
 def record(run: Run, variant: str, name: str, *, final: bool, results: Path | None, probe: Probe | None = None) -> dict:
-    """Evaluate a run and write one JSON for it.
+    """Evaluate a run and give one entry for it: its own record, and what was evaluated.
 
     Args:
         run: A trained run.
         variant: What distinguishes it from the others of an experiment.
         name: Name of the JSON file, without suffix.
-        final: Whether to look at the test split, once; the look is noted in the run.
-        results: Folder to write to; only the run's own folder if None.
-        probe: A probe that looked on, if there was one.
+        final: Whether to look at the test split; a run that was looked at before is not looked at again.
+        results: Folder to write the entry to, or None.
+        probe: A probe that looked on, if there was one. Its summary is kept in the run's folder.
     """
-    entry = {"variant": variant, "seed": run.config.train.seed}
-    entry |= json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
-    entry["command"] = "python " + " ".join(sys.argv)
+    entry = {"variant": variant} | json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
     if int(run.data.val_mask.sum()):
-        entry["valid"] = _without_names(run.evaluate("val", progress=True))
+        entry["valid"] = _flat(run.evaluate("val", progress=True))
     if final:
-        entry["test"] = _without_names(run.evaluate("test", progress=True))
-    if probe is not None and probe.losses:
-        entry["probe_loss"] = probe.summary()
-    (run.folder / "result.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+        seen = run.folder / "evaluation_test.json"
+        test = json.loads(seen.read_text(encoding="utf-8")) if seen.exists() else run.evaluate("test", progress=True)
+        entry["test"] = _flat(test)
+    kept = run.folder / "probe.json"
+    if probe is not None and (summary := probe.summary()) is not None:
+        write_json(kept, summary)
+    if kept.exists():
+        entry["probe_loss"] = json.loads(kept.read_text(encoding="utf-8"))
     if results is not None:
         results.mkdir(parents=True, exist_ok=True)
-        (results / f"{name}.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+        write_json(results / f"{name}.json", entry)
     return entry
 
 
-def _without_names(evaluation: dict) -> dict:
+def _flat(evaluation: dict) -> dict:
     return {"queries": evaluation["queries"], **evaluation["metrics"], "breakdown": evaluation["breakdown"]}
+
+
+def short_hash(config: RunConfig) -> str:
+    """Eight letters that tell settings apart; the seed and the folder of datasets do not count."""
+    same = replace(config, root="", train=replace(config.train, seed=0), warm_start=None)
+    return hashlib.blake2b(json.dumps(asdict(same), sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def mean_sd(values: list[float], digits: int = 4) -> str:
@@ -121,14 +128,3 @@ def summarise(entries: list[dict]) -> list[dict]:
         row["seconds"] = f"{sum(e['wall_seconds'] for e in found) / len(found):.0f}"
         rows.append(row)
     return rows
-
-
-def show(rows: list[dict], title: str) -> None:
-    """Print rows as a table."""
-    table = Table(title=title, box=SIMPLE, title_justify="left", title_style="bold")
-    columns = list(dict.fromkeys(c for row in rows for c in row))
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(row.get(c, "")) for c in columns))
-    Console().print(table)

@@ -15,9 +15,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from common import RESULTS, Probe, record, show, summarise
+from common import RESULTS, Probe, record, short_hash, summarise
 
-from mmkg.cli import main_guard
+from mmkg.cli import main_guard, print_table
 from mmkg.run import Run, RunConfig, SamplerConfig
 from mmkg.training import TrainConfig
 
@@ -79,18 +79,21 @@ def main() -> None:
                 seed=seed,
             ),
         )
-        name = f"{args.scorer}-{args.sampler}-{args.objective}-{args.split_policy}-steps{args.steps}-seed{seed}"
+        by = "one_vs_all" if args.objective == "one_vs_all" else args.sampler
+        name = f"{args.scorer}-{by}-{args.split_policy}-steps{args.steps}-{short_hash(config)}-seed{seed}"
         probe = Probe()
         run = Run.train(config, args.out / name, resume=True, callbacks=[probe])
         results = RESULTS / "db15k" if args.record else None
-        entry = record(run, f"{args.scorer}, {args.sampler}", name, final=args.final, results=results, probe=probe)
+        entry = record(run, f"{args.scorer}, {by}", name, final=args.final, results=results, probe=probe)
         if "probe_loss" in entry:
             p = entry["probe_loss"]
             told = f"{p['first_50']:.4f} in the first 50 steps, {p['last_50']:.4f} in the last 50: × {p['ratio']:.3f}"
             print(f"loss on the probe batch: {told}")
         print(f"peak memory {entry['peak_memory_mb']} MB; the run is in {run.folder}")
         entries.append(entry)
-    show(summarise(entries), f"DB15K ({args.split_policy} validation): filtered ranking on both sides, realistic ranks")
+    print_table(
+        summarise(entries), f"DB15K ({args.split_policy} validation): filtered ranking on both sides, realistic ranks"
+    )
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from common import RESULTS, record, show, summarise
+from common import RESULTS, record, short_hash, summarise
 
 from mmkg.analysis import draw_negatives, hard_negatives, spread, told
-from mmkg.cli import main_guard
+from mmkg.cli import main_guard, print_table
 from mmkg.run import Run, RunConfig, SamplerConfig
 from mmkg.training import TrainConfig
 
@@ -67,28 +67,20 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_or_load(config: RunConfig, folder: Path) -> Run:
-    """Train into a folder; take up what is half done there, or what is done already with the same settings."""
-    if (folder / "model.safetensors").exists():
-        run = Run.load(folder, sampler=config.sampler.name == "mmrns")
-        if not config.differences(run.config):
-            print(f"{folder}: trained already")
-            return run
-    return Run.train(config, folder, resume=True)
-
-
 def main() -> None:
     args = arguments()
     chosen = VARIANTS if args.compare else {"uniform": VARIANTS["uniform"]}
     if not args.compare and args.sampler == "mmrns":
-        chosen[f"mmrns: {args.modalities}"] = {"modalities": tuple(args.modalities.split(","))}
+        modalities = tuple(m for m in ("structure", "image", "text") if m in args.modalities.split(","))
+        variant = f"mmrns: {' + '.join(modalities)}"
+        chosen[variant] = VARIANTS.get(variant, {"modalities": modalities})
     entries, runs = [], {}
     for seed in args.seeds:
         train = replace(WARM_UP.train, steps=args.warm_up, seed=seed)
         warm = replace(WARM_UP, root=args.root, scorer=args.scorer, train=train)
-        warm_folder = args.out / f"{args.scorer}-warm-up-{args.warm_up}-seed{seed}"
+        warm_folder = args.out / f"{args.scorer}-warm-up-{short_hash(warm)}-seed{seed}"
         print(f"\n== warm-up with uniform negatives, seed {seed} ==")
-        run_or_load(warm, warm_folder)
+        Run.train(warm, warm_folder, resume=True)
         for variant, changes in chosen.items():
             print(f"\n== {variant}, seed {seed} ==")
             config = replace(
@@ -99,12 +91,14 @@ def main() -> None:
                 train=replace(MAIN.train, steps=args.steps, seed=seed),
                 warm_start=str(warm_folder),
             )
-            name = f"{args.scorer}-{slug(variant)}-seed{seed}"
-            run = run_or_load(config, args.out / f"{name}-steps{args.steps}")
+            name = f"{args.scorer}-{slug(variant)}-{short_hash(config)}-seed{seed}"
+            run = Run.train(config, args.out / name, resume=True)  # one that is trained already is loaded
             results = RESULTS / "worldmoji" if args.record else None
             entries.append(record(run, variant, name, final=args.final, results=results))
             runs[variant, seed] = run
-    show(summarise(entries), "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds))
+    print_table(
+        summarise(entries), "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds)
+    )
     hardest = [run for (variant, _), run in runs.items() if variant.startswith("mmrns") and "shuffled" not in variant]
     if hardest:
         picture = args.out / "hard_negatives.png"
@@ -127,10 +121,12 @@ def show_hard_negatives(run: Run, picture: Path) -> None:
     """Print and draw the hardest negatives of five validation triples that have pictures."""
     image = run.dataset.features("image")
     triples = spread(run.triples("val"), 5, None if image is None else image.present)
-    known, step = (run.facts(("train",)), run.facts()), run.config.train.steps
+    known, step = (run.facts(("train",)), run.facts()), run.best_step
     table = hard_negatives(run.sampler, run.model, triples, *known, sides=("tail",), k=5, step=step)
     names = run.data.entity_labels, run.data.relation_names
-    show(told(table, *names), "Hardest negatives: probability among all entities, and cosine to the answer by modality")
+    print_table(
+        told(table, *names), "Hardest negatives: probability among all entities, and cosine to the answer by modality"
+    )
     draw_negatives(table, *names, run.dataset.image_path, picture, caption=run.dataset.attribution)
 
 

@@ -13,7 +13,7 @@ import typer
 # Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
 
 app = typer.Typer(
-    help="Complete multimodal knowledge graphs: train, evaluate, and ask by name.",
+    help="Complete multimodal knowledge graphs: train, evaluate, and ask by name. Errors are one line; add --debug for the traceback.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,7 +37,7 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
     if json:
         _print_json(rows)
     else:
-        _table(rows, title=f"Datasets (processed ones are under {root})")
+        print_table(rows, title=f"Datasets (processed ones are under {root})")
 
 
 @app.command()
@@ -133,7 +133,7 @@ def predict(
     relation: Annotated[str, typer.Option(help="Name of the relation.")],
     head: Annotated[str | None, typer.Option(help="Name of the head; leave out to ask for it.")] = None,
     tail: Annotated[str | None, typer.Option(help="Name of the tail; leave out to ask for it.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many answers.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave out facts that are known.")] = False,
     root: RunRoot = None,
     json: Json = False,
@@ -161,14 +161,14 @@ def predict(
     else:
         asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
         shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
-        _table(shown, title=asked)
+        print_table(shown, title=asked)
 
 
 @app.command()
 def negatives(
     run: RunFolder,
-    k: Annotated[int, typer.Option("-k", help="Negatives a question.")] = 5,
-    questions: Annotated[int, typer.Option(help="How many validation triples to look at.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="Negatives a question.")] = 5,
+    questions: Annotated[int, typer.Option(min=1, help="How many validation triples to look at.")] = 5,
     picture: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw them in.")] = None,
     root: RunRoot = None,
     json: Json = False,
@@ -184,15 +184,15 @@ def negatives(
         by = loaded.config.sampler.name if loaded.sampler is not None else "none at all"
         raise DataError(f"negatives of this run are drawn by {by}", file=run, cure="train with --sampler mmrns")
     image = loaded.dataset.features("image")
-    triples = spread(loaded.triples("val"), max(1, questions), None if image is None else image.present)
+    triples = spread(loaded.triples("val"), questions, None if image is None else image.present)
     known = loaded.facts(("train",)), loaded.facts()
-    step = loaded.config.train.steps
+    step = loaded.best_step
     table = hard_negatives(loaded.sampler, loaded.model, triples, *known, sides=("tail",), k=k, step=step)
     names = loaded.data.entity_labels, loaded.data.relation_names
     if json:
         typer.echo(named(table, *names).to_json(orient="records", force_ascii=False))
     else:
-        _table(told(table, *names), title="Hardest negatives: probability, and cosine to the answer by modality")
+        print_table(told(table, *names), title="Hardest negatives: probability, and cosine to the answer by modality")
     if picture is not None:
         caption = getattr(loaded.dataset, "attribution", "")
         draw_negatives(table, *names, loaded.dataset.image_path, picture, caption=caption)
@@ -224,8 +224,8 @@ def _print_evaluation(result: dict, json: bool) -> None:
     if "metrics" in result:
         rows = []
         for rule, values in result["metrics"].items():
-            rows.append({"ties": rule} | {k: f"{v:.1f}" if k == "mr" else f"{v:.4f}" for k, v in values.items()})
-        _table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
+            rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
+        print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
         rows = [
             {
                 "by": r["grouping"],
@@ -236,25 +236,31 @@ def _print_evaluation(result: dict, json: bool) -> None:
             }
             for r in result["breakdown"]
         ]
-        _table(rows, title="the same by side, relation category and modality (realistic ranks)")
+        print_table(rows, title="the same by side, relation category and modality (realistic ranks)")
     typer.echo(f"run: {result['run']}")
 
 
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
 def _print_json(value) -> None:
-    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _table(rows: list[dict], title: str = "") -> None:
+def print_table(rows: list[dict], title: str = "") -> None:
+    """Print rows as a table; names in it are text and no markup."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=SIMPLE, title_justify="left", title_style="bold")
-    for column in rows[0] if rows else []:
+    table = Table(title=Text(title, style="bold"), box=SIMPLE, title_justify="left")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))  # Text: names are no markup
+        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     Console().print(table)
 
 
@@ -280,9 +286,12 @@ def main_guard(command: Callable[[], None]) -> None:
             raise
         typer.echo("stopped", err=True)
         sys.exit(130)
-    except (MMKGError, ValueError, OSError) as error:
-        if debug:
+    except (MMKGError, ValueError, OSError, RuntimeError) as error:
+        memory = type(error).__name__ == "OutOfMemoryError"
+        if debug or (isinstance(error, RuntimeError) and not memory):
             raise
+        if memory:
+            error = f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim"
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)
 

@@ -59,7 +59,7 @@ def draw_negatives(
         )
         _show(line[0], picture(int(true)), labels[true], edge="#111111")
         line[0].text(0.5, 0.1, "the true answer", ha="center", fontsize=7, color="#555555", transform=line[0].transAxes)
-        line[0].set_title(_wrap(asked, 24), fontsize=9, fontweight="bold", loc="left")
+        line[0].set_title(_wrap(asked, 24), fontsize=9, fontweight="bold", loc="left", parse_math=False)
         for cell, (_, row) in zip(line[1:], rows.iterrows(), strict=False):
             name = labels[row["negative"]]
             _show(cell, picture(int(row["negative"])), name, edge="#b91c1c" if row["held_out"] else "#cccccc")
@@ -70,9 +70,9 @@ def draw_negatives(
     words = [f"{m} similarity" for m in BARS]
     figure.legend(handles, words, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     if caption:
-        figure.supxlabel(caption, fontsize=7, color="#555555")
+        figure.supxlabel(caption, fontsize=7, color="#555555", parse_math=False)
     figure.savefig(path, dpi=dpi, facecolor="white")
     plt.close(figure)
     return Path(path)
@@ -96,7 +96,7 @@ def _show(cell, path: Path | None, name: str, edge: str) -> None:
         inner.text(0.5, 0.5, "no picture", ha="center", va="center", fontsize=7, color="#888888")
     else:
         inner.imshow(plt.imread(path))
-    cell.text(0.5, 0.27, _wrap(name, 20), ha="center", va="top", fontsize=8, transform=cell.transAxes)
+    cell.text(0.5, 0.27, _wrap(name, 20), ha="center", va="top", fontsize=8, transform=cell.transAxes, parse_math=False)
 
 
 def _bars(cell, row: pd.Series) -> None:

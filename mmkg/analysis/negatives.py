@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mmkg.errors import DataError
 from mmkg.evaluation import score_side
 from mmkg.graph import Facts
 from mmkg.samplers import MMRNS
@@ -43,7 +44,14 @@ def hard_negatives(
         ``probability``, ``score``, ``positive_score``, ``image``, ``text``, ``structure`` (cosine similarities to the
         true answer, NaN where one of the two lacks the modality), ``held_out`` (True where the "negative" is a
         held-out fact: a lower bound of what is false about it).
+
+    Raises:
+        DataError: If there are no triples, or k is out of range.
     """
+    if not 1 <= k <= sampler.num_entities:
+        raise DataError(f"{k} negatives a question", cure=f"ask for 1 to {sampler.num_entities}")
+    if not len(triples) or not sides:
+        raise DataError("no triples to look at", cure="give some; the split may be empty")
     device = next(model.parameters()).device
     train_facts, all_facts = train_facts.to(device), all_facts.to(device)
     parts = []
@@ -108,7 +116,7 @@ def spread(triples: Tensor, number: int, pictured: Tensor | None = None) -> Tens
     Args:
         triples: Ids (h, r, t), shape ``[Q, 3]``.
         number: How many, at least 1.
-        pictured: Which entities have a picture, shape ``[N]``; only triples whose two entities do are taken.
+        pictured: Which entities have a picture, shape ``[N]``; triples whose two entities do are preferred.
     """
     if pictured is not None:
         both = pictured[triples[:, 0]] & pictured[triples[:, 2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import torch
 
@@ -11,7 +12,7 @@ from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
 from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
 from mmkg.scorers import SCORERS, Scorer
-from mmkg.training import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.training import OBJECTIVES, OneVsAll, SelfAdversarial, stream
 from mmkg.types import Features
 
 DATASETS: dict[str, type[MultimodalKG]] = {"worldmoji": WorldMoji, "db15k": DB15K}
@@ -53,23 +54,41 @@ def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) ->
 def shuffled(features: Features, seed: int) -> Features:
     """The same rows dealt out anew among the entities that have one: a control in which pictures mean nothing."""
     holders = features.present.nonzero().flatten()  # [M']
-    order = torch.randperm(len(holders), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(holders), generator=torch.Generator().manual_seed(stream(seed, "shuffle")))
     row = features.row.clone()
     row[holders] = features.row[holders[order]]
     return dataclasses.replace(features, row=row, provenance={**features.provenance, "shuffled": seed})
+
+
+def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Features]:
+    """Features that the sampler of a run looks at, by modality; those that are asked for and missing are told.
+
+    Raises:
+        DataError: If nothing is left to look at.
+    """
+    wanted = [m for m in config.sampler.modalities if m != "structure"]
+    chosen = {m: f for m in wanted if (f := dataset.features(m)) is not None}
+    if missing := [m for m in wanted if m not in chosen]:
+        told = f"{type(dataset).__name__} has no {' and no '.join(missing)} features here"
+        if not chosen and "structure" not in config.sampler.modalities:
+            raise DataError(told, cure="add structure to the modalities, or see the dataset's card for how to get them")
+        warnings.warn(f"{told}; MMRNS goes without", stacklevel=2)
+    if config.sampler.images == "shuffled" and "image" in chosen:
+        chosen["image"] = shuffled(chosen["image"], config.train.seed)
+    return chosen
 
 
 def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:
     """The scorer, initialised by the run's seed."""
     kind = SCORERS[config.scorer]
     takes_margin = config.scorer in ("transe", "rotate", "pairre")
-    torch.manual_seed(config.train.seed)
+    torch.manual_seed(stream(config.train.seed, "scorer"))
     options = {"margin": config.margin} if takes_margin else {}
     return kind(num_nodes, num_relations, config.dim, **options)
 
 
-def build_sampler(config: RunConfig, model: Scorer, dataset: MultimodalKG) -> NegativeSampler | None:
-    """The sampler, initialised by the run's seed; None for an objective that needs none."""
+def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler | None:
+    """The sampler over some features, initialised by the run's seed; None for an objective that needs none."""
     s = config.sampler
     if config.objective == "one_vs_all":
         return None
@@ -79,22 +98,13 @@ def build_sampler(config: RunConfig, model: Scorer, dataset: MultimodalKG) -> Ne
         )
     if s.name == "uniform":
         return UniformSampler(model.num_nodes, s.negatives)
-    chosen = {m: dataset.features(m) if m in s.modalities else None for m in ("image", "text")}
-    missing = [m for m, f in chosen.items() if f is None and m in s.modalities]
-    if missing and not [m for m in s.modalities if m not in missing]:
-        raise DataError(
-            f"{type(dataset).__name__} has no {' and no '.join(missing)} features here",
-            cure="add structure to the modalities, or see the dataset's card for how to get features",
-        )
-    if s.images == "shuffled" and chosen["image"] is not None:
-        chosen["image"] = shuffled(chosen["image"], config.train.seed)
-    torch.manual_seed(config.train.seed + 1)
+    torch.manual_seed(stream(config.train.seed, "sampler"))
     return MMRNS(
         model.num_nodes,
         model.node_emb.weight.shape[1],
         model.rel_emb.weight.shape[1],
-        chosen["image"],
-        chosen["text"],
+        features.get("image"),
+        features.get("text"),
         num_negatives=s.negatives,
         pool_size="all" if s.pool == 0 or s.pool >= model.num_nodes else s.pool,
         attention_dim=s.attention,

@@ -87,22 +87,21 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
 
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-
     @classmethod
     def load(cls, path: Path) -> RunConfig:
-        """Read what :meth:`save` wrote.
+        """Read the settings that a run keeps.
 
         Raises:
             DataError: If the file is missing, is no JSON, or holds settings that this version does not know.
         """
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise TypeError(f"a {type(values).__name__} where a table of settings is due")
+            return cls.from_dict(values)
         except FileNotFoundError:
             raise DataError("no such run", file=path.parent, cure="give the folder that mmkg train wrote") from None
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise DataError(f"not the settings of a run ({error})", file=path, cure="train anew") from None
 
     @classmethod

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +15,20 @@ from mmkg.datasets import MultimodalKG, find_entity, find_relation
 from mmkg.errors import DataError
 from mmkg.evaluation import all_metrics, breakdown, compare, groups_of, rank, top_k
 from mmkg.graph import Facts, relation_categories
-from mmkg.run.build import build_objective, build_sampler, build_scorer, check_names, open_dataset
+from mmkg.run.build import (
+    build_objective,
+    build_sampler,
+    build_scorer,
+    check_names,
+    open_dataset,
+    used_features,
+)
 from mmkg.run.config import RunConfig
-from mmkg.run.record import fingerprint, note_look, provenance
+from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
+from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
-from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, save_tree, warm_start
+from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, save_tree
 
 MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
 LOOKS_FILE = "test_looks.csv"
@@ -33,6 +43,7 @@ class Run:
         dataset: Its dataset.
         model: The scorer, as selected on validation.
         sampler: The sampler as it was then; None where none was needed or it was not asked for.
+        best_step: Step at which they were selected.
     """
 
     def __init__(
@@ -42,9 +53,10 @@ class Run:
         dataset: MultimodalKG,
         model: Scorer,
         sampler: NegativeSampler | None = None,
+        best_step: int = 0,
     ) -> None:
         self.folder, self.config, self.dataset = Path(folder), config, dataset
-        self.model, self.sampler = model, sampler
+        self.model, self.sampler, self.best_step = model, sampler, best_step
         self.data = dataset.topology
 
     @classmethod
@@ -82,12 +94,16 @@ class Run:
                 raise DataError(f"the run has other settings ({told})", file=folder, cure="resume with the same")
         elif folder.exists() and any(folder.iterdir()):
             raise DataError("the folder is not empty and holds no run", file=folder, cure="choose another")
-        needs_features = config.objective != "one_vs_all" and config.sampler.name == "mmrns"
-        dataset = open_dataset(config, features=needs_features, progress=progress)
+        if (folder / RESULT_FILE).exists():
+            return cls.load(folder, sampler=True, progress=progress)  # trained to the end with these very settings
+        reset_peak_memory()
+        looks = config.objective != "one_vs_all" and config.sampler.name == "mmrns"
+        dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
+        features = used_features(config, dataset) if looks else {}
         model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
-        sampler = build_sampler(config, model, dataset)
-        warm = _warm_start(config, model, data)
+        sampler = build_sampler(config, model, features)
+        warm = start_from(config, model, data)
         trainer = Trainer(
             model,
             sampler,
@@ -99,21 +115,24 @@ class Run:
             progress=progress,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        config.save(folder / CONFIG_FILE)
+        write_json(folder / CONFIG_FILE, asdict(config))
         try:
             result = trainer.fit(resume=resume)
         except TrainingInterrupted as stopped:
             raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
-        run = cls(folder, config, dataset, model, sampler)
+        except BaseException:
+            if not any((folder / "checkpoints").glob("step-*")):  # nothing to go on from: leave nothing in the way
+                shutil.rmtree(folder)
+            raise
+        run = cls(folder, config, dataset, model, sampler, result.best_step)
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         if sampler is not None:
             tensors |= {f"sampler.{k}": v for k, v in sampler.state_dict().items()}
-        save_tree(folder / MODEL_FILE, tensors, {"names": fingerprint(data), "step": result.best_step})
+        save_tree(folder / MODEL_FILE, tensors, {"graph": fingerprint(data), "step": result.best_step})
         names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
-        (folder / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False) + "\n", encoding="utf-8")
-        features = {m: dataset.report.get(m) for m in ("image", "text")} if needs_features else {}
-        record = provenance(config, result, trainer.device, command) | {"warm_start": warm, "features": features}
-        (folder / RESULT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / NAMES_FILE, names)
+        record = provenance(config, dataset, features, result, trainer.device, command) | {"warm_start": warm}
+        write_json(folder / RESULT_FILE, record)  # the last of all: a run that has it is whole
         return run
 
     @classmethod
@@ -131,27 +150,30 @@ class Run:
         """
         folder = Path(folder)
         config = RunConfig.load(folder / CONFIG_FILE)
-        if not (folder / MODEL_FILE).exists():
+        if not (folder / RESULT_FILE).exists():
             raise DataError("training has not ended", file=folder, cure="go on with mmkg train … --resume")
         if root is not None:
             config = RunConfig.from_dict({**json.loads((folder / CONFIG_FILE).read_text("utf-8")), "root": root})
         check_names(config)
         tensors, meta = load_tree(folder / MODEL_FILE)
-        dataset = open_dataset(config, features=sampler, progress=progress)
+        looks = sampler and config.objective != "one_vs_all" and config.sampler.name == "mmrns"
+        dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
-        if meta["names"] != fingerprint(data):
+        if meta["graph"] != fingerprint(data):
             raise DataError(
-                f"{config.dataset} under {config.root} has other entities or relations than the run was trained on",
+                f"{config.dataset} under {config.root} has other names, triples or splits than the run was trained on",
                 file=folder / MODEL_FILE,
                 cure="give the dataset's folder with --root, or train anew",
             )
         model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
-        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        loaded = build_sampler(config, model, dataset) if sampler else None
-        if loaded is not None:
-            own = {k.removeprefix("sampler."): v for k, v in tensors.items() if k.startswith("sampler.")}
-            loaded.load_state_dict(own)
-        return cls(folder, config, dataset, model.eval(), loaded)
+        features = used_features(config, dataset) if looks else {}
+        loaded = build_sampler(config, model, features) if sampler else None
+        for name, module in (("model", model), ("sampler", loaded)):
+            if module is not None:
+                own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+                _load_state(module, own, folder / MODEL_FILE)
+                module.to("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(folder, config, dataset, model.eval(), loaded, meta["step"])
 
     def facts(self, splits: tuple[str, ...] = ("train", "val", "test")) -> Facts:
         """Known facts of some splits."""
@@ -168,11 +190,12 @@ class Run:
         A look at the test split is written down in the run's ``test_looks.csv``.
 
         Args:
-            split: "val" (filtered with train and validation facts) or "test" (filtered with all known facts).
+            split: "val" (filtered with train and validation facts, and true triples outside all splits) or "test"
+                (filtered with all known facts).
             progress: Whether to show a bar.
 
         Returns:
-            ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of rows (realistic).
+            ``dataset``, ``split_policy``, ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of rows (realistic).
         """
         if split not in ("val", "test"):
             raise DataError(f"split {split!r}", cure="choose val or test")
@@ -188,12 +211,15 @@ class Run:
         present = {m: f.present for m in ("image", "text") if (f := self.dataset.features(m)) is not None}
         groups = groups_of(ranks, triples, category=category, present=present)
         result = {
+            "dataset": self.config.dataset,
+            "split_policy": getattr(self.dataset, "split_policy", "as released"),
             "split": split,
             "queries": len(ranks),
             "metrics": all_metrics(ranks),
             "breakdown": breakdown(ranks, groups).to_dict("records"),
         }
-        (self.folder / f"evaluation_{split}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        result = plain(result)
+        write_json(self.folder / f"evaluation_{split}.json", result)
         if split == "test":
             note_look(self.folder / LOOKS_FILE, self.config.dataset, result)
         return result
@@ -245,23 +271,9 @@ class Run:
         )
 
 
-def _warm_start(config: RunConfig, model: Scorer, data) -> dict[str, int] | None:
-    if config.warm_start is None:
-        return None
-    folder = Path(config.warm_start)
-    tensors, _ = load_tree(folder / MODEL_FILE)
+def _load_state(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     try:
-        names = json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"no names ({error})", file=folder / NAMES_FILE, cure="give the folder of a whole run"
-        ) from None
-    return warm_start(
-        model,
-        tensors["model.node_emb.weight"],
-        names["entities"],
-        tensors["model.rel_emb.weight"],
-        names["relations"],
-        own_entity_names=data.entity_names,
-        own_relation_names=data.relation_names,
-    )
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        problem = f"its tensors do not fit the {type(module).__name__} of these settings and features ({error})"
+        raise DataError(problem, file=path, cure="use the features it was trained with, or train anew") from None

@@ -6,6 +6,7 @@ from mmkg.training.checkpoint import Checkpoints, load_tree, save_tree
 from mmkg.training.config import TrainConfig
 from mmkg.training.interrupt import TrainingInterrupted
 from mmkg.training.objectives import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.training.seeds import stream
 from mmkg.training.trainer import Trainer, TrainResult
 from mmkg.training.warm_start import warm_start
 
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingInterrupted",
     "load_tree",
     "save_tree",
+    "stream",
     "subsampling_weights",
     "warm_start",
 ]

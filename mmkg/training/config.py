@@ -58,6 +58,8 @@ class TrainConfig:
         for name in ("warmup", "validate_every", "checkpoint_every", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip is {self.clip}, must be above 0")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule {self.schedule!r}: choose one of {', '.join(SCHEDULES)}")
         if self.precision not in PRECISIONS:

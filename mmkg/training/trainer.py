@@ -24,6 +24,7 @@ from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints, flatten_optimizer, restore_optimizer
 from mmkg.training.config import TrainConfig
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
+from mmkg.training.seeds import stream
 from mmkg.types import SIDES, Batch, Side
 
 
@@ -53,7 +54,8 @@ class Trainer:
 
     Each step draws a batch, corrupts one side (tails and heads in turn), and descends
     :math:`L = L_{\mathrm{objective}} + L_{\mathrm{sampler}}`. The sampler sees train facts only. Validation
-    filters with train and validation facts, never with test ones, and decides which model is kept.
+    filters with train and validation facts (and true triples outside all splits), never with test ones, and decides
+    which model is kept.
 
     Args:
         model: The scorer.
@@ -82,7 +84,7 @@ class Trainer:
             raise ValueError(f"{type(objective).__name__} needs negatives: give a sampler")
         if config.precision == "fp16" and not torch.cuda.is_available():
             raise DataError("precision fp16 needs a GPU", cure="choose bf16, or no for float32")
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.accelerator = _accelerator(config.precision)
         self.device = self.accelerator.device
         self.model, self.objective = model.to(self.device), objective.to(self.device)
         self.sampler = sampler.to(self.device) if sampler is not None and objective.needs_negatives else None
@@ -97,10 +99,8 @@ class Trainer:
         self.facts = Facts.from_data(data, ("train",)).to(self.device)
         self.validation_filter = Facts.from_data(data, ("train", "val")).to(self.device)
         weight = subsampling_weights(train) if config.subsampling else None
-        self.batches = Batches(train, config.batch_size, config.seed, weight)
-        self.generator = torch.Generator(self.device).manual_seed(
-            config.seed + 2**32
-        )  # a stream apart from the batches'
+        self.batches = Batches(train, config.batch_size, stream(config.seed, "batches"), weight)
+        self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, "negatives"))
 
         groups = [(self.model, config.learning_rate, config.weight_decay)]
         if self.sampler is not None and any(p.requires_grad for p in self.sampler.parameters()):
@@ -133,10 +133,12 @@ class Trainer:
                 step_losses = self._train_step()
                 self.step += 1
                 self._losses.append(step_losses["loss"])
+                if not self.config.validate_every:
+                    del self._losses[:-100]  # no validation will ever take them
                 for callback in self.callbacks:
                     callback.on_step(self, self.step, step_losses)
                 bar.update()
-                if self._losses and self.step % 20 == 0:
+                if self.step % 20 == 0:
                     bar.set_postfix(loss=f"{sum(self._losses[-20:]) / len(self._losses[-20:]):.3f}", refresh=False)
                 self.result.steps = self.step
                 self.result.seconds = self._seconds_before + time.perf_counter() - started
@@ -145,7 +147,8 @@ class Trainer:
                     self._validate(bar)
                     self.result.seconds = self._seconds_before + time.perf_counter() - started
                 saved = self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0
-                if self.checkpoints is not None and (saved or stop.asked or self.step == self.config.steps):
+                ended = self.step == self.config.steps or self.result.stopped == "patience"
+                if self.checkpoints is not None and (saved or stop.asked or ended):
                     self._save()
                 if stop.asked:
                     where = "" if self.checkpoints is None else f"; the checkpoint is in {self.checkpoints.folder}"
@@ -275,10 +278,11 @@ class Trainer:
         def under(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
+        has_best = any(k.startswith("best.model.") for k in tensors)
         for name, module in self._modules().items():
             module.load_state_dict(under(f"{name}."))
-            if best := under(f"best.{name}."):
-                self._best[name] = {k: v.to(self.device) for k, v in best.items()}
+            if has_best:  # a sampler without state has an empty best
+                self._best[name] = {k: v.to(self.device) for k, v in under(f"best.{name}.").items()}
         for i, (optimizer, schedule) in enumerate(zip(self.optimizers, self.schedules, strict=True)):
             restore_optimizer(optimizer, under(f"optimizer{i}."), meta["optimizers"][i])
             schedule.load_state_dict(meta["schedules"][i])
@@ -290,6 +294,19 @@ class Trainer:
         self.step, self.waited, self._losses = meta["step"], meta["waited"], meta["losses"]
         self.result = TrainResult(**meta["result"])
         self._seconds_before = self.result.seconds
+
+
+def _accelerator(precision: str) -> Accelerator:
+    """Device and precision of the arithmetic: the GPU where CUDA finds one, the CPU otherwise."""
+    try:
+        # Apple's GPUs lack float64, which exact filtered sampling and ranks need
+        accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    except ValueError as error:  # accelerate keeps one precision a process
+        problem = f"precision {precision} after another one in the same process ({error})"
+        raise DataError(problem, cure="use one precision, or start a new process") from None
+    if accelerator.num_processes > 1:
+        raise DataError(f"{accelerator.num_processes} processes", cure="train in one; each would do the same work")
+    return accelerator
 
 
 def _copy(module: torch.nn.Module) -> dict[str, Tensor]:

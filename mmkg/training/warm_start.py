@@ -45,20 +45,20 @@ def warm_start(
         ("entities", model.node_emb, entity, entity_names, own_entity_names),
         ("relations", model.rel_emb, relation, relation_names, own_relation_names),
     )
-    for what, embedding, values, names, own_names in parts:
+    for what, embedding, values, *_ in parts:  # all checks before the first change
         if values.shape[1] != embedding.weight.shape[1]:
             raise DataError(
                 f"the earlier run's {what} have width {values.shape[1]}, this model's {embedding.weight.shape[1]}",
                 cure="use the same scorer and dimension for a warm start",
             )
+    if not set(entity_names) & set(own_entity_names):
+        problem = "not one entity of the earlier run bears a name of this graph"
+        raise DataError(problem, cure="choose a run on this graph")
+    for what, embedding, values, names, own_names in parts:
         place = {name: i for i, name in enumerate(names)}
         pairs = [(i, place[name]) for i, name in enumerate(own_names) if name in place]
         if pairs:
             here, there = torch.tensor(pairs, device=embedding.weight.device).unbind(1)
             embedding.weight[here] = values.to(embedding.weight)[there]
         counts[what] = len(pairs)
-    if not counts["entities"]:
-        raise DataError(
-            "not one entity of the earlier run bears a name of this graph", cure="choose a run on this graph"
-        )
     return counts
