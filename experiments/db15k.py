@@ -91,9 +91,8 @@ def main() -> None:
             print(f"loss on the probe batch: {told}")
         print(f"peak memory {entry['peak_memory_mb']} MB; the run is in {run.folder}")
         entries.append(entry)
-    print_table(
-        summarise(entries), f"DB15K ({args.split_policy} validation): filtered ranking on both sides, realistic ranks"
-    )
+    title = f"DB15K ({args.split_policy} validation): filtered ranking on both sides, realistic ranks"
+    print_table(summarise(entries), title)
 
 
 if __name__ == "__main__":

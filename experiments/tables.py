@@ -21,6 +21,16 @@ def load(folder: Path) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
+def told_once(entries: list[dict], *path: str) -> str:
+    """What the entries say at a path, each different thing once."""
+    values = []
+    for entry in entries:
+        for key in path:
+            entry = entry[key]
+        values.append(str(entry))
+    return ", ".join(dict.fromkeys(values))
+
+
 def worldmoji() -> str:
     """Validation and test of every variant on WorldMoji, and the difference to uniform negatives by seed."""
     entries = load(RESULTS / "worldmoji")
@@ -36,31 +46,26 @@ def worldmoji() -> str:
         cells.append("" if variant == "uniform" else mean_sd(gains))
         seconds = sum(e["wall_seconds"] for e in found) / len(found)
         lines.append(f"| {variant} | {len(found)} | {' | '.join(cells)} | {seconds:.0f} |")
-    first = entries[0]
-    versions = first["versions"]
-    told = (
-        "Mean ± standard deviation over seeds; realistic ranks, filtered, both sides. Last column: seconds of training"
-    )
-    told += f" after the warm-up, on {first['device']} a run. {first['date']}, PyTorch {versions['torch']}, Python"
-    lines += ["", f"*{told} {versions['python']}.*"]
-    return "\n".join(lines)
+    told = "Mean ± standard deviation over seeds; realistic ranks, filtered, both sides. Last column: training seconds"
+    told += f" after the warm-up, on {told_once(entries, 'device')}. {told_once(entries, 'date')}, PyTorch"
+    told += f" {told_once(entries, 'versions', 'torch')}, Python {told_once(entries, 'versions', 'python')}."
+    return "\n".join([*lines, "", f"*{told}*"])
 
 
 def db15k() -> str:
     """What the short runs on DB15K say: the probe's loss, memory and time."""
-    lines = [
-        "| scorer, negatives by | steps | probe loss, first 50 → last 50 | peak memory | seconds |",
-        "|---|---:|---:|---:|---:|",
-    ]
     entries = load(RESULTS / "db15k")
+    lines = [
+        "| scorer, negatives by | looks at | steps | probe loss, first 50 → last 50 | peak memory | seconds |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for e in entries:
         p = e["probe_loss"]
         told = f"{p['first_50']:.3f} → {p['last_50']:.3f} (× {p['ratio']:.2f})"
-        lines.append(
-            f"| {e['variant']} | {e['steps']} | {told} | {e['peak_memory_mb']:,} MB | {e['wall_seconds']:.0f} |"
-        )
-    lines += ["", f"*{entries[0]['device']}, {entries[0]['date']}, seed {entries[0]['seed']}.*"]
-    return "\n".join(lines)
+        cells = [e["variant"], ", ".join(e["modalities"]), str(e["steps"]), told]
+        lines.append(f"| {' | '.join(cells)} | {e['peak_memory_mb']:,} MB | {e['wall_seconds']:.0f} |")
+    where = f"{told_once(entries, 'device')}, {told_once(entries, 'date')}, seed {told_once(entries, 'seed')}"
+    return "\n".join([*lines, "", f"*{where}; {told_once(entries, 'split_policy')} validation split.*"])
 
 
 TABLES = {"worldmoji": worldmoji, "db15k": db15k}

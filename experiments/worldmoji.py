@@ -96,16 +96,16 @@ def main() -> None:
             results = RESULTS / "worldmoji" if args.record else None
             entries.append(record(run, variant, name, final=args.final, results=results))
             runs[variant, seed] = run
-    print_table(
-        summarise(entries), "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds)
-    )
+    title = "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds)
+    print_table(summarise(entries), title)
     hardest = [run for (variant, _), run in runs.items() if variant.startswith("mmrns") and "shuffled" not in variant]
     if hardest:
-        picture = args.out / "hard_negatives.png"
-        show_hard_negatives(hardest[-1], picture)
-        print(f"hard negatives drawn in {picture}")
-        print(f"the run is in {hardest[-1].folder}; ask it:")
-        print(f"  mmkg predict {hardest[-1].folder} --head France --relation borders")
+        run, picture, latest = hardest[-1], args.out / "hard_negatives.png", args.out / "latest"
+        show_hard_negatives(run, picture)
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(run.folder.name)
+        print(f"hard negatives are drawn in {picture}; the run is in {run.folder}, for short {latest}. Ask it:")
+        print(f"  mmkg predict {latest} --head France --relation borders")
 
 
 def slug(variant: str) -> str:
@@ -124,9 +124,8 @@ def show_hard_negatives(run: Run, picture: Path) -> None:
     known, step = (run.facts(("train",)), run.facts()), run.best_step
     table = hard_negatives(run.sampler, run.model, triples, *known, sides=("tail",), k=5, step=step)
     names = run.data.entity_labels, run.data.relation_names
-    print_table(
-        told(table, *names), "Hardest negatives: probability among all entities, and cosine to the answer by modality"
-    )
+    title = "Hardest negatives: probability among all entities, and cosine to the answer by modality"
+    print_table(told(table, *names), title)
     draw_negatives(table, *names, run.dataset.image_path, picture, caption=run.dataset.attribution)
 
 

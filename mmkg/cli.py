@@ -13,7 +13,8 @@ import typer
 # Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
 
 app = typer.Typer(
-    help="Complete multimodal knowledge graphs: train, evaluate, and ask by name. Errors are one line; add --debug for the traceback.",
+    help="Complete multimodal knowledge graphs: train, evaluate, and ask by name. "
+    "Errors are one line; --debug adds the traceback.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -255,13 +256,16 @@ def print_table(rows: list[dict], title: str = "") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title, style="bold"), box=SIMPLE, title_justify="left")
+    console = Console()
+    if title:
+        console.print(Text(title, style="bold"))
+    table = Table(box=SIMPLE)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for column in columns:
-        table.add_column(column)
+        table.add_column(Text(column))
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
-    Console().print(table)
+    console.print(table)
 
 
 def main() -> None:

@@ -195,7 +195,8 @@ class Run:
             progress: Whether to show a bar.
 
         Returns:
-            ``dataset``, ``split_policy``, ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of rows (realistic).
+            ``dataset``, ``split_policy``, ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of
+            rows (realistic).
         """
         if split not in ("val", "test"):
             raise DataError(f"split {split!r}", cure="choose val or test")

@@ -26,7 +26,8 @@ class TrainConfig:
         patience: Validations without a better MRR after which training stops; None for never.
         checkpoint_every: Steps between two checkpoints; 0 for one at the end only.
         keep_checkpoints: How many of the latest checkpoints stay.
-        precision: Of the arithmetic: "no" (float32), "bf16" or "fp16".
+        precision: Of matrix products, by autocast: "no" (float32), "bf16" or "fp16". Parameters, distances, losses and
+            MMRNS's similarities stay in float32.
         memory_mb: Memory for the scores of one block in validation, in MiB.
         seed: Of batches and negatives; the model's own initialisation is the caller's.
     """

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from mmkg.analysis import draw_negatives, hard_negatives, named, spread, told
+from mmkg.errors import DataError
 from mmkg.graph import Facts
 from mmkg.samplers import MMRNS
 from mmkg.scorers import RotatE
@@ -53,7 +54,7 @@ def test_the_picture_is_drawn(kin, table, tmp_path):
     rows = table[0].groupby(["head", "relation", "tail", "side"], sort=False).head(3).head(9)
     out = draw_negatives(
         rows,
-        kin.entity_names,
+        [f"$ {name} $ [x]" for name in kin.entity_names],
         kin.relation_names,
         lambda entity: picture if entity % 2 else None,
         tmp_path / "out.png",
@@ -79,3 +80,13 @@ def test_named_keeps_the_rest():
     assert named(frame, ["a", "b"], ["r"]).to_dict("records") == [
         {"head": "a", "relation": "r", "tail": "b", "negative": "b", "probability": 0.5}
     ]
+
+
+def test_nothing_to_look_at(kin, table):
+    _, model, train, every = table
+    sampler = MMRNS(kin.num_nodes, 12, 6, num_negatives=4, pool_size="all", attention_dim=4)
+    with pytest.raises(DataError, match="no triples to look at"):
+        hard_negatives(sampler, model, torch.zeros(0, 3, dtype=torch.long), train, every)
+    for k in (0, kin.num_nodes + 1):
+        with pytest.raises(DataError, match=f"{k} negatives a question. Cure: ask for 1 to 60"):
+            hard_negatives(sampler, model, torch.zeros(1, 3, dtype=torch.long), train, every, k=k)

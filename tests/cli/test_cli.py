@@ -103,6 +103,8 @@ def test_negatives(call, run_folder, tmp_path):
         (["predict", "RUN", "--relation", "borders"], 1, "a question needs a relation and a head, a tail, or both"),
         (["evaluate", "RUN", "--split", "train"], 1, "split 'train'. Cure: choose val or test"),
         (["predict", "RUN"], 2, "relation"),
+        (["negatives", "RUN", "-k", "-1"], 2, "-k"),
+        (["negatives", "RUN", "-k", "99999"], 1, "99999 negatives a question. Cure: ask for 1 to 2167"),
     ],
 )
 def test_bad_input_is_one_line(call, run_folder, tmp_path, monkeypatch, words, status, told):
@@ -131,3 +133,21 @@ def test_a_damaged_run_says_what_to_do(call, run_folder, tmp_path):
     status, _, err = call("evaluate", copy)
     assert status == 1
     assert "model.safetensors: not a whole mmkg file" in err
+
+
+def test_names_are_text_and_no_markup(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    cli.print_table([{"a[b]": "x [live] [/x]"}], title="Foo [live], [/x], ?")
+    out = capsys.readouterr().out
+    assert "Foo [live], [/x], ?" in out
+    assert "x [live] [/x]" in out
+    assert "a[b]" in out
+
+
+def test_being_stopped_has_its_own_exit_status(call, monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as status:
+        cli.main_guard(stop)
+    assert status.value.code == 130

@@ -1,17 +1,18 @@
 """A run is trained, kept, loaded, evaluated, asked, exported; and bad input leaves nothing behind."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmkg.errors import DataError, UnknownNameError
-from mmkg.run import Run, RunConfig, SamplerConfig, export
-from mmkg.run.build import shuffled
-from mmkg.training import Callback, TrainingInterrupted
+from mmkg.datasets import WorldMoji
+from mmkg.errors import DataError, NumericsError, UnknownNameError
+from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
+from mmkg.run.build import shuffled, used_features
+from mmkg.training import Callback, TrainingInterrupted, load_tree, save_tree
 
 
 def same_weights(a, b):
@@ -31,10 +32,14 @@ def test_the_record_says_what_was_done(trained):
     record = json.loads((trained.folder / "result.json").read_text())
     assert record["config"]["sampler"]["name"] == "mmrns"
     assert record["selection"].startswith("realistic MRR on validation")
-    assert record["features"]["image"]["present"] == 723
+    assert record["features"]["image"]["shape"] == [723, 5, 7]
+    assert record["modalities"] == ["image", "text", "structure"]
+    assert record["split_policy"] == "as released"
+    assert (record["scorer"], record["sampler"], record["objective"]) == ("rotate", "mmrns", "self_adversarial")
+    assert record["seed"] == 0
     assert record["wall_seconds"] > 0
     assert record["peak_memory_mb"] > 100
-    assert {"torch", "python", "mmkg"} <= set(record["versions"])
+    assert {"torch", "torch-geometric", "numpy", "python", "mmkg"} <= set(record["versions"])
     assert not (trained.folder / "test_looks.csv").exists()
 
 
@@ -110,7 +115,7 @@ def test_warm_start_takes_the_earlier_embeddings(config, uniform, tmp_path):
     still = replace(config.train, steps=1, learning_rate=1e-12, validate_every=0)
     run = Run.train(replace(config, warm_start=str(uniform.folder), train=still), tmp_path / "warm", progress=False)
     torch.testing.assert_close(run.model.node_emb.weight, uniform.model.node_emb.weight)
-    with pytest.raises(DataError, match="have width 16, this model's 20"):
+    with pytest.raises(DataError, match="dim 8 in the earlier run, 10 here"):
         Run.train(replace(config, dim=10, warm_start=str(uniform.folder)), tmp_path / "other", progress=False)
     assert not (tmp_path / "other").exists()
 
@@ -132,7 +137,7 @@ def test_shuffled_pictures_are_the_same_rows_dealt_anew(trained):
         ({"objective": "mse"}, "unknown objective 'mse'"),
         ({"sampler": SamplerConfig(name="hard")}, "unknown sampler 'hard'"),
         ({"sampler": SamplerConfig(negatives=0)}, "negatives 0"),
-        ({"warm_start": "nowhere"}, "no such file"),
+        ({"warm_start": "nowhere"}, "nowhere: no such run"),
     ],
 )
 def test_bad_settings_leave_nothing_behind(config, tmp_path, changes, message):
@@ -155,11 +160,67 @@ def test_folders_are_not_overwritten(config, trained, tmp_path):
 
 
 def test_settings_survive_json(config, tmp_path):
-    config.save(tmp_path / "config.json")
+    write_json(tmp_path / "config.json", asdict(config))
     assert RunConfig.load(tmp_path / "config.json") == config
-    (tmp_path / "config.json").write_text('{"dataset": "worldmoji", "colour": "red"}')
-    with pytest.raises(DataError, match=r"not the settings of a run .*colour"):
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"dataset": "worldmoji", "colour": "red"}', "colour"),
+        ("[]", "a list where a table of settings is due"),
+        ('{"train": {"steps": 0}}', "steps is 0"),
+        ('{"dataset": ', "Expecting value"),
+    ],
+)
+def test_damaged_settings(tmp_path, text, told):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(DataError, match=rf"config.json: not the settings of a run .*{told}"):
         RunConfig.load(tmp_path / "config.json")
+
+
+def test_json_has_no_nan_and_is_whole_or_absent(tmp_path):
+    write_json(tmp_path / "a.json", {"x": [float("nan"), 1.0, float("inf")]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [None, 1.0, None]}
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "b.json", {"x": object()})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_run_that_breaks_at_once_leaves_nothing_in_the_way(config, tmp_path):
+    wild = replace(config, train=replace(config.train, learning_rate=1e25))
+    with pytest.raises(NumericsError):
+        Run.train(wild, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    Run.train(config, tmp_path / "run", progress=False)
+
+
+def test_training_again_loads_what_is_trained(trained):
+    before = (trained.folder / "result.json").read_text()
+    again = Run.train(trained.config, trained.folder, resume=True, progress=False)
+    assert same_weights(again.model, trained.model)
+    assert (trained.folder / "result.json").read_text() == before
+
+
+def test_a_run_knows_its_graph(uniform, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(uniform.folder, copy)
+    tensors, meta = load_tree(copy / "model.safetensors")
+    save_tree(copy / "model.safetensors", tensors, {**meta, "graph": "another"})
+    with pytest.raises(DataError, match="has other names, triples or splits"):
+        Run.load(copy, progress=False)
+
+
+def test_a_missing_modality_is_told(config, tmp_path):
+    bare = replace(config, root=str(tmp_path / "data"), train=replace(config.train, steps=1, validate_every=0))
+    dataset = WorldMoji(tmp_path / "data", log=False)
+    with pytest.warns(UserWarning, match="has no image and no text features here; MMRNS goes without"):
+        assert used_features(bare, dataset) == {}
+    only = replace(bare, sampler=replace(bare.sampler, modalities=("image",)))
+    with pytest.raises(DataError, match=r"has no image features here\. Cure: add structure"):
+        used_features(only, dataset)
 
 
 @pytest.mark.parametrize(

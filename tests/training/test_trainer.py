@@ -102,9 +102,18 @@ def test_patience_stops_early(kin):
     assert (result.stopped, result.steps, result.best_step) == ("patience", 40, 10)
 
 
-@pytest.mark.parametrize("stop_at", [1, 17, 20, 33])
-def test_resume_is_the_same_to_the_bit(kin, tmp_path, stop_at):
-    whole = make(kin, folder=tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("stop_at", "options"),
+    [
+        *((at, {}) for at in (1, 17, 20, 33, 59)),
+        (33, {"sampler": UniformSampler}),  # nothing of its own to save
+        (33, {"sampler": None, "objective": OneVsAll(), "scorer": DistMult}),
+        (33, {"sampler": UniformSampler, "learning_rate": 5.0}),  # the best lies before the stop
+        (33, {"patience": 2, "learning_rate": 5.0, "checkpoint_every": 0}),
+    ],
+)
+def test_resume_is_the_same_to_the_bit(kin, tmp_path, stop_at, options):
+    whole = make(kin, folder=tmp_path / "whole", **options)
     expected = whole.fit()
 
     class Stop(Callback):
@@ -113,13 +122,16 @@ def test_resume_is_the_same_to_the_bit(kin, tmp_path, stop_at):
                 os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(TrainingInterrupted, match=f"stopped after step {stop_at} of 60"):
-        make(kin, folder=tmp_path / "parts", callbacks=[Stop()]).fit()
-    resumed = make(kin, folder=tmp_path / "parts")
+        make(kin, folder=tmp_path / "parts", callbacks=[Stop()], **options).fit()
+    resumed = make(kin, folder=tmp_path / "parts", **options)
     torch.nn.init.zeros_(resumed.model.node_emb.weight)  # must not matter
     found = resumed.fit(resume=True)
     assert same(weights(whole), weights(resumed))
     for a, b in zip(expected.history, found.history, strict=True):
         assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+    again = make(kin, folder=tmp_path / "parts", **options)  # there is nothing left to do
+    assert again.fit(resume=True).steps == expected.steps
+    assert same(weights(whole), weights(again))
 
 
 def test_a_damaged_checkpoint_is_passed_over(kin, tmp_path):
@@ -216,10 +228,26 @@ def test_a_loss_that_is_no_number_stops_with_step_and_triple(kin):
 
 
 def test_bf16_stays_close_to_float32(kin):
-    full = make(kin, steps=200, validate_every=200).fit()
+    def losses(precision):
+        class Record(Callback):
+            def __init__(self):
+                self.seen = []
+
+            def on_step(self, trainer, step, losses):
+                self.seen.append(losses["loss"])
+
+        record = Record()
+        options = {"sampler": None, "objective": OneVsAll(), "scorer": DistMult}  # scored by a matrix product
+        make(kin, callbacks=[record], steps=20, validate_every=0, precision=precision, **options).fit()
+        return record.seen
+
+    full = losses("no")
+    with pytest.raises(DataError, match="precision bf16 after another one"):
+        losses("bf16")
     AcceleratorState._reset_state(reset_partial_state=True)
-    half = make(kin, steps=200, validate_every=200, precision="bf16").fit()
-    assert half.best["mrr"] == pytest.approx(full.best["mrr"], abs=0.15)
+    half = losses("bf16")
+    assert half == pytest.approx(full, rel=0.03)
+    assert half != full
 
 
 def test_clipping_bounds_the_step(kin):
@@ -239,6 +267,7 @@ def test_clipping_bounds_the_step(kin):
         ({"precision": "fp8"}, "precision 'fp8'"),
         ({"patience": 2, "validate_every": 0}, "patience is 2"),
         ({"warmup": -1}, "warmup is -1"),
+        ({"clip": -1.0}, "clip is -1"),
     ],
 )
 def test_settings_are_checked(settings, message):
@@ -254,3 +283,29 @@ def test_empty_splits_say_so(kin):
     data.train_mask = data.val_mask
     with pytest.raises(ValueError, match="train split is empty"):
         make(data, validate_every=0)
+
+
+def test_no_two_purposes_and_no_two_seeds_share_a_stream():
+    from mmkg.training import stream
+
+    purposes = ("scorer", "sampler", "batches", "negatives", "shuffle")
+    first = {
+        tuple(torch.rand(4, generator=torch.Generator().manual_seed(stream(seed, what))).tolist())
+        for what in purposes
+        for seed in range(50)
+    }
+    assert len(first) == 250
+
+
+def test_losses_are_not_hoarded_without_validation(kin):
+    trainer = make(kin, steps=150, validate_every=0)
+    trainer.fit()
+    assert len(trainer._losses) == 100
+
+
+def test_true_triples_outside_all_splits_filter_validation_and_not_training(kin):
+    kin.extra_filter = torch.tensor([[0], [0], [30]])
+    trainer = make(kin)
+    triple = [torch.tensor([x]) for x in (0, 0, 30)]
+    assert trainer.validation_filter.contains(*triple)
+    assert not trainer.facts.contains(*triple)

@@ -30,9 +30,11 @@ def test_matched_by_name():
     ("width", "names", "message"), [(5, ["a"], "width 5, this model's 2"), (2, ["z"], "not one entity")]
 )
 def test_strangers_are_refused(width, names, message):
+    model = DistMult(1, 1, 2)
+    before = model.node_emb.weight.detach().clone()
     with pytest.raises(DataError, match=message):
         warm_start(
-            DistMult(1, 1, 2),
+            model,
             torch.zeros(1, width),
             names,
             torch.zeros(1, 2),
@@ -40,3 +42,4 @@ def test_strangers_are_refused(width, names, message):
             own_entity_names=["a"],
             own_relation_names=["r"],
         )
+    assert torch.equal(model.node_emb.weight, before)

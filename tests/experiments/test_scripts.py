@@ -1,0 +1,65 @@
+"""The experiment scripts: test is looked at with --final only, and once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(folder, *words):
+    """Run experiments/worldmoji.py for two steps in a folder of its own."""
+    command = [sys.executable, str(ROOT / "experiments" / "worldmoji.py"), "--sampler", "uniform", "--warm-up", "2"]
+    done = subprocess.run(
+        [*command, "--steps", "2", "--root", str(folder / "data"), "--out", str(folder / "runs"), *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("experiment")
+
+
+def looks(folder):
+    return list((folder / "runs").glob("*/test_looks.csv"))
+
+
+def test_without_final_nobody_looks_at_test(folder):
+    assert "test mrr" not in call(folder)
+    assert not looks(folder)
+
+
+def test_final_looks_once(folder):
+    call(folder)
+    for _ in range(2):
+        assert "test mrr" in call(folder, "--final")
+    (look,) = looks(folder)
+    assert len(look.read_text().splitlines()) == 2  # the header and one look
+
+
+def test_a_look_does_not_come_back_without_final(folder):
+    call(folder, "--final")
+    assert "test mrr" not in call(folder)
+
+
+def test_committed_results_say_what_they_are():
+    results = sorted((ROOT / "experiments" / "results").glob("*/*.json"))
+    assert len(results) >= 19
+    due = "dataset split_policy scorer sampler objective modalities seed config selection valid wall_seconds "
+    due += "peak_memory_mb device versions command date history"
+    for path in results:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        assert not set(due.split()) - set(entry), path
+        for rule in ("realistic", "optimistic", "pessimistic"):
+            assert {"mrr", "mr", "hits@1", "hits@3", "hits@10"} <= set(entry["valid"][rule])
+        assert {row["grouping"] for row in entry["valid"]["breakdown"]} >= {"side", "category"}
