@@ -2,8 +2,27 @@
 
 from mmkg.datasets.base import MultimodalKG
 from mmkg.datasets.db15k import DB15K
+from mmkg.datasets.fb15k import FB15K
+from mmkg.datasets.fb15k_237 import FB15k_237
+from mmkg.datasets.mkg_w import MKG_W
+from mmkg.datasets.mkg_y import MKG_Y
 from mmkg.datasets.names import find_entity, find_relation
 from mmkg.datasets.typed_in import from_triples
+from mmkg.datasets.wn18 import WN18
+from mmkg.datasets.wn18rr import WN18RR
 from mmkg.datasets.worldmoji import WorldMoji
 
-__all__ = ["DB15K", "MultimodalKG", "WorldMoji", "find_entity", "find_relation", "from_triples"]
+__all__ = [
+    "DB15K",
+    "FB15K",
+    "MKG_W",
+    "MKG_Y",
+    "WN18",
+    "WN18RR",
+    "FB15k_237",
+    "MultimodalKG",
+    "WorldMoji",
+    "find_entity",
+    "find_relation",
+    "from_triples",
+]

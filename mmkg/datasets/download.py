@@ -21,11 +21,11 @@ class Remote:
 
     Args:
         url: Where it lies.
-        sha256: Of its content, in hexadecimal.
+        sha256: Of its content, in hexadecimal; None where it is not known, and then not checked.
     """
 
     url: str
-    sha256: str
+    sha256: str | None = None
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def fetch(remote: Remote, path: Path, hint: str, timeout: float = 30.0) -> Path:
         except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
             reason = getattr(error, "reason", None) or error
             raise DataError(f"missing, and {remote.url} cannot be fetched ({reason})", file=path, cure=cure) from error
-        if digest.hexdigest() != remote.sha256:
+        if remote.sha256 is not None and digest.hexdigest() != remote.sha256:
             raise DataError(
                 f"{remote.url} holds another file than was released (sha256 {digest.hexdigest()[:12]}…, expected "
                 f"{remote.sha256[:12]}…)",

@@ -35,6 +35,22 @@ def freebase_keys(path: Path, names: Sequence[str]) -> list[list[str]]:
     return [keys.get(name, []) for name in names]
 
 
+def linked_keys(path: Path, names: Sequence[str]) -> list[list[str]]:
+    """MMRNS's features of MKG-W and MKG-Y: the page's name for ``http://dbpedia.org/resource/<page>⇥<entity>``.
+
+    Such lines make up ``ent_links``. A page that is not DBpedia's has no features under any key.
+    """
+    lines = read_lines(path)
+    fields = pc.split_pattern(lines.text, "\t")
+    wrong = np.asarray(pc.list_value_length(fields)) != 2
+    lines.fail_where(wrong, "expected 2 fields: {line}", "write a DBpedia page and an entity, separated by a tab")
+    pages, entities = (pc.ascii_trim_whitespace(column).to_pylist() for column in columns(fields, 2))
+    keys: dict[str, list[str]] = {}
+    for entity, found in zip(entities, dbpedia_keys(pages), strict=True):
+        keys.setdefault(entity, []).extend(found)
+    return [keys.get(name, []) for name in names]
+
+
 def table_keys(path: Path, names: Sequence[str]) -> list[list[str]]:
     """MMKB's pictures: ``DBIMG00001`` for the line ``<entity>⇥DBIMG00001`` of ``DB15K_ImageIndex.txt``."""
     lines = read_lines(path)

@@ -1,4 +1,4 @@
-"""Feature files of a dataset: which are there, which one is wanted, and their conversion from released HDF5."""
+"""Feature files of a dataset: which are there, which one is wanted, and their conversion from what was released."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ class FeatureSource:
     Args:
         modality: ``"image"`` or ``"text"``.
         name: What the set is called, for example ``"mmrns-beit"``.
-        file: Finds the HDF5 file; None where it is not there.
+        file: Finds the file; None where it is not there.
         keys: Gives the keys of each entity in that file, length ``N``.
         rows: Regions or sentences to keep.
         width: Columns, if known.
         exact: Whether every array has just that many rows.
+        read: Reads the file, with the arguments of :func:`~mmkg.datasets.hdf5.read_hdf5`.
+        beside: Name of a file in the same folder that belongs to it; empty if there is none.
     """
 
     modality: str
@@ -42,6 +44,15 @@ class FeatureSource:
     rows: int
     width: int | None = None
     exact: bool = True
+    read: Callable[..., Features] = read_hdf5
+    beside: str = ""
+
+    def state(self, path: Path) -> dict[str, int | str]:
+        """What tells a file from another one of its name: its size, and the content of the file beside it."""
+        state: dict[str, int | str] = {"bytes": path.stat().st_size}
+        if self.beside and (second := path.with_name(self.beside)).is_file():
+            state["beside"] = hashlib.blake2b(second.read_bytes(), digest_size=16).hexdigest()
+        return state
 
 
 class FeatureFiles:
@@ -165,7 +176,7 @@ class FeatureFiles:
         if stem is not None:
             features = load_features(stem)
             same = features.provenance.get("made_for") == self.made_for(modality)
-            if same and (path is None or features.provenance.get("bytes") == path.stat().st_size):
+            if same and (path is None or source.state(path).items() <= features.provenance.items()):
                 return features
         if path is None:
             warnings.warn(
@@ -174,7 +185,7 @@ class FeatureFiles:
                 stacklevel=4,
             )
             return None
-        features = read_hdf5(
+        features = source.read(
             path,
             source.keys(self.graph.entity_names),
             rows=source.rows,
@@ -182,7 +193,7 @@ class FeatureFiles:
             exact=source.exact,
             progress=self.progress,
         )
-        features.provenance.update(encoder=name, bytes=path.stat().st_size)
+        features.provenance.update(encoder=name, **source.state(path))
         return self.put(modality, name, features)
 
 

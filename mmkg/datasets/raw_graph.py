@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.names import readable
+from mmkg.datasets.readers import Lines, read_id_triples, read_names, read_triples, vocabulary
 
 
 @dataclass
@@ -36,6 +39,21 @@ class RawGraph:
     labels: list[str] | None = None
     descriptions: list[str] | None = None
     report: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_id_files(cls, file: Callable[[str], Path]) -> RawGraph:
+        """Read ``entity2id.txt``, ``relation2id.txt`` and ``{train,valid,test}2id.txt``, found by ``file``."""
+        entities, relations = (read_names(file(f"{kind}2id.txt")) for kind in ("entity", "relation"))
+        sizes = len(entities), len(relations)
+        parts = [read_id_triples(file(f"{part}2id.txt"), *sizes) for part in ("train", "valid", "test")]
+        return cls(entities, relations, *parts)
+
+    @classmethod
+    def from_name_files(cls, file: Callable[[str], Path | Lines]) -> RawGraph:
+        """Read ``{train,valid,test}.txt``, found by ``file``; ids follow the sorted names of all three."""
+        parts = [read_triples(file(f"{part}.txt")) for part in ("train", "valid", "test")]
+        entities, relations = vocabulary(parts)
+        return cls(entities, relations, *(part.to_ids(entities, relations) for part in parts))
 
     def to_data(self) -> KGData:
         """One graph: train, then validation, then test triples, told apart by masks."""

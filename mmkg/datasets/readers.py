@@ -57,6 +57,11 @@ def read_lines(path: str | Path) -> Lines:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", file=path, cure="check the path") from error
+    return lines_of(content, path)
+
+
+def lines_of(content: bytes, path: Path) -> Lines:
+    """Lines of a text file's content; ``path`` is what errors call it."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,9 +209,9 @@ class NamedTriples:
         return np.stack(ids_of, axis=1)
 
 
-def read_triples(path: str | Path) -> NamedTriples:
-    """Triples from a file of ``head⇥relation⇥tail`` lines; only tabs separate, so names may hold spaces."""
-    lines = read_lines(path)
+def read_triples(path: str | Path | Lines) -> NamedTriples:
+    """Triples from a file (or lines) of ``head⇥relation⇥tail``; only tabs separate, so names may hold spaces."""
+    lines = path if isinstance(path, Lines) else read_lines(path)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
     _fail_on_fields(lines, length, "separate head, relation and tail with tabs")

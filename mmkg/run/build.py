@@ -7,7 +7,7 @@ import warnings
 
 import torch
 
-from mmkg.datasets import DB15K, MultimodalKG, WorldMoji
+from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalKG, WorldMoji
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
 from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
@@ -15,7 +15,16 @@ from mmkg.scorers import SCORERS, Scorer
 from mmkg.training import OBJECTIVES, OneVsAll, SelfAdversarial, stream
 from mmkg.types import Features
 
-DATASETS: dict[str, type[MultimodalKG]] = {"worldmoji": WorldMoji, "db15k": DB15K}
+DATASETS: dict[str, type[MultimodalKG]] = {
+    "worldmoji": WorldMoji,
+    "db15k": DB15K,
+    "fb15k": FB15K,
+    "fb15k_237": FB15k_237,
+    "mkg_w": MKG_W,
+    "mkg_y": MKG_Y,
+    "wn18": WN18,
+    "wn18rr": WN18RR,
+}
 """Datasets by the name that the command line knows them under."""
 
 SAMPLERS = ("uniform", "mmrns")
