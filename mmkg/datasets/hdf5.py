@@ -37,7 +37,8 @@ def read_hdf5(
         Features ``[M, R, D]`` in float16. ``provenance`` counts entities that have none and keys that nobody asked for.
 
     Raises:
-        DataError: If the file is cut short, or an array has another shape, or holds NaN or more than float16 can.
+        DataError: If the file is cut short, has an array for nobody, or an array has another shape, or holds NaN or
+            more than float16 can.
     """
     import h5py
 
@@ -45,7 +46,7 @@ def read_hdf5(
     values, masks, row = [], [], torch.full((len(keys),), -1, dtype=torch.long)
     try:
         with h5py.File(path, "r") as file:
-            total = len(file)
+            total, first = len(file), next(iter(file), None)
             for entity, names in enumerate(tqdm(keys, desc=f"read {path.name}", disable=not progress, leave=False)):
                 # names such as AC/DC lie in a group "AC": look each key up instead of walking over the top level
                 key = next((k for k in names if k and k in file and isinstance(file[k], h5py.Dataset)), None)
@@ -66,8 +67,10 @@ def read_hdf5(
         raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise DataError(f"not a whole HDF5 file ({_first_line(error)})", file=path, cure=cure) from error
-    stacked = np.stack(values) if values else np.zeros((0, rows, width or 0), dtype=np.float16)
-    mask = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, rows, dtype=torch.bool)
+    if not values:
+        problem = f"not one of {len(keys)} entities has an array in it; its first key is {first!r}"
+        raise DataError(problem, file=path, cure="see whether the file belongs to this dataset, or move it away")
+    stacked, mask = np.stack(values), torch.from_numpy(np.stack(masks))
     found = len(values)
     provenance = {"file": path.name, "entities": len(keys), "present": found, "absent": len(keys) - found}
     provenance["keys_in_file"] = total

@@ -214,6 +214,16 @@ def test_bad_hdf5(root, make, problem):
     assert DB15K(root, image=None)[0].num_nodes == 7
 
 
+def test_hdf5_of_another_dataset(root):
+    path = root / "DB15K/features/MMKB_img_BEIT_16-224.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        file["nobody"] = np.zeros((24, 383), dtype=np.float32)
+    with pytest.raises(DataError, match="not one of 7 entities has an array in it; its first key is 'nobody'"):
+        DB15K(root)[0]
+    assert not list((root / "DB15K/processed").glob("features/*"))
+
+
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.95])
 def test_truncated_hdf5(root, features, kept):
     path = features / "MMKB_img_BEIT_16-224.h5"
