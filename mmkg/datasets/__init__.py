@@ -1,9 +1,11 @@
 """Multimodal knowledge graphs as PyG datasets."""
 
 from mmkg.datasets.base import MultimodalKG
+from mmkg.datasets.convert import from_networkx, from_pandas, to_networkx, to_pandas
 from mmkg.datasets.db15k import DB15K
 from mmkg.datasets.fb15k import FB15K
 from mmkg.datasets.fb15k_237 import FB15k_237
+from mmkg.datasets.folder import MultimodalFolder
 from mmkg.datasets.mkg_w import MKG_W
 from mmkg.datasets.mkg_y import MKG_Y
 from mmkg.datasets.names import find_entity, find_relation
@@ -20,9 +22,14 @@ __all__ = [
     "WN18",
     "WN18RR",
     "FB15k_237",
+    "MultimodalFolder",
     "MultimodalKG",
     "WorldMoji",
     "find_entity",
     "find_relation",
+    "from_networkx",
+    "from_pandas",
     "from_triples",
+    "to_networkx",
+    "to_pandas",
 ]
