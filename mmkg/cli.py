@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Root = Annotated[str, typer.Option(help="Folder that holds datasets.")]
+Name = Annotated[str, typer.Argument(help="Name of a dataset, see mmkg datasets; or your own folder.")]
+Policy = Annotated[str | None, typer.Option("--split-policy", help="DB15K: clean or published.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, as written by mmkg train.")]
 RunRoot = Annotated[str | None, typer.Option("--root", help="Folder of datasets, if it is not where it was.")]
 
@@ -42,8 +44,22 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
 
 
 @app.command()
+def audit(dataset: Name, root: Root = "datasets", split_policy: Policy = None, json: Json = False) -> None:
+    """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
+    from mmkg import graph, run
+
+    if split_policy and dataset != "db15k":
+        raise typer.BadParameter("only db15k has split policies")
+    config = run.RunConfig(dataset=dataset, root=root, options={"split_policy": split_policy} if split_policy else {})
+    run.build.check_names(config)
+    opened = run.open_dataset(config, features=False, progress=not json)
+    found = graph.audit(opened.topology, {m: opened.features(m) for m in ("image", "text")}, opened.report)
+    typer.echo(found.findings.to_json(orient="records", force_ascii=False) if json else found.page())
+
+
+@app.command()
 def train(
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset, see mmkg datasets.")],
+    dataset: Name,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; runs/DATASET-SCORER-SAMPLER-SEED if not given.")
     ] = None,
@@ -67,7 +83,7 @@ def train(
     validate_every: Annotated[int, typer.Option(help="Steps between two validations; 0 for none.")] = 500,
     patience: Annotated[int | None, typer.Option(help="Validations without gain after which to stop.")] = None,
     precision: Annotated[str, typer.Option(help="no (float32), bf16 or fp16.")] = "no",
-    split_policy: Annotated[str | None, typer.Option(help="DB15K: clean or published.")] = None,
+    split_policy: Policy = None,
     warm_start: Annotated[str | None, typer.Option(help="Run whose embeddings to start from.")] = None,
     seed: Annotated[int, typer.Option(help="Of initialisation, batches and negatives.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
@@ -108,7 +124,7 @@ def train(
         ),
         warm_start=warm_start,
     )
-    folder = out or Path("runs") / f"{dataset}-{scorer}-{sampler}-{seed}"
+    folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
     run = Run.train(config, folder, resume=resume, progress=not json)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
     _print_evaluation(result, json)

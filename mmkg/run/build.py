@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
+from pathlib import Path
 
 import torch
 
-from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalKG, WorldMoji
+from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalFolder, MultimodalKG, WorldMoji
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
 from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
@@ -37,7 +39,9 @@ def _choose(kind: str, name: str, known) -> None:
 
 def check_names(config: RunConfig) -> None:
     """Raise DataError where a name is unknown, before anything is read or written."""
-    _choose("dataset", config.dataset, DATASETS)
+    if config.dataset not in DATASETS and not Path(config.dataset).is_dir():
+        known = ", ".join(sorted(DATASETS))
+        raise DataError(f"unknown dataset {config.dataset!r}", cure=f"choose one of {known}, or give your own folder")
     _choose("scorer", config.scorer, SCORERS)
     _choose("objective", config.objective, OBJECTIVES)
     _choose("sampler", config.sampler.name, SAMPLERS)
@@ -51,7 +55,11 @@ def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) ->
         features: Whether pictures and texts are wanted; what is there but not yet encoded is encoded now and kept.
         progress: Whether to show bars.
     """
-    dataset = DATASETS[config.dataset](config.root, **config.options, log=progress)
+    own = config.dataset not in DATASETS
+    kind = MultimodalFolder if own else DATASETS[config.dataset]
+    if unknown := set(config.options) - set(inspect.signature(kind.__init__).parameters):
+        raise DataError(f"{kind.__name__} has no option {sorted(unknown)[0]!r}", cure="leave it out")
+    dataset = kind(config.dataset if own else config.root, **config.options, log=progress)
     wanted = config.sampler.modalities if features else ()
     if "text" in wanted and dataset.features("text") is None and any(dataset.topology.descriptions):
         dataset.encode_text()

@@ -62,7 +62,8 @@ class RunConfig:
     """Settings of a run.
 
     Args:
-        dataset: Name out of :data:`mmkg.run.DATASETS`.
+        dataset: Name out of :data:`mmkg.run.DATASETS`, or the path of your own folder, see
+            :class:`mmkg.datasets.MultimodalFolder`.
         root: Folder that holds datasets.
         options: Options of the dataset, such as ``{"split_policy": "clean"}``.
         scorer: Name out of :data:`mmkg.scorers.SCORERS`.

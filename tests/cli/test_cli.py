@@ -97,6 +97,11 @@ def test_negatives(call, run_folder, tmp_path):
         (["train", "worldmoji", "--scorer", "transx"], 1, "unknown scorer 'transx'. Cure: choose one of complex,"),
         (["train", "worldmoji", "--steps", "0"], 1, "steps is 0, must be at least 1"),
         (["train", "worldmoji", "--modalities", "image,sound"], 1, "modalities ['image', 'sound']"),
+        (
+            ["train", "worldmoji", "--split-policy", "clean"],
+            1,
+            "WorldMoji has no option 'split_policy'. Cure: leave it out",
+        ),
         (["train", "nothing"], 1, "unknown dataset 'nothing'"),
         (["evaluate", "nowhere"], 1, "nowhere: no such run"),
         (["predict", "RUN", "--relation", "borders", "--head", "Frence"], 1, "unknown entity 'Frence'. Nearest: "),

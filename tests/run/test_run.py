@@ -134,7 +134,7 @@ def test_shuffled_pictures_are_the_same_rows_dealt_anew(trained):
     [
         (
             {"dataset": "db16k"},
-            r"unknown dataset 'db16k'\. Cure: choose one of db15k, fb15k, .*, worldmoji",
+            r"unknown dataset 'db16k'\. Cure: choose one of db15k, .*, worldmoji, or give your own folder",
         ),
         ({"scorer": "transx"}, "unknown scorer 'transx'"),
         ({"objective": "mse"}, "unknown objective 'mse'"),
@@ -232,3 +232,14 @@ def test_a_missing_modality_is_told(config, tmp_path):
 def test_sampler_settings_are_checked(setting, value):
     with pytest.raises(DataError):
         SamplerConfig(**{setting: value})
+
+
+def test_ones_own_folder_is_a_dataset(config, tmp_path):
+    folder = tmp_path / "kin"
+    folder.mkdir()
+    rows = [f"e{i}\tnext\te{(i + 1) % 40}\ne{i}\topposite\te{(i + 20) % 40}" for i in range(40)]
+    (folder / "triples.tsv").write_text("\n".join(rows), encoding="utf-8")
+    own = replace(config, dataset=str(folder), sampler=replace(config.sampler, modalities=("structure",), pool=0))
+    run = Run.train(own, tmp_path / "run", progress=False)
+    assert Run.load(tmp_path / "run", progress=False).predict(head="e3", relation="next", k=3).shape == (3, 5)
+    assert run.evaluate("test")["queries"] == 2 * int(run.data.test_mask.sum()) > 0

@@ -1,0 +1,116 @@
+"""What an audit looks at, each split's triples once each, and the table that it fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mmkg.errors import DataError
+
+SPLITS = ("train", "val", "test")
+SEVERITIES = ("problem", "caution", "fact", "fine")
+
+
+@dataclass
+class SplitTriples:
+    """The triples of each split, each once.
+
+    Args:
+        data: The whole graph.
+        keys: Sorted keys of the distinct triples ``[E']``, by split.
+        lines: How many triples there are, copies included, by split.
+        triples: Ids (h, r, t), each ``[E']``, in the order of the keys, by split.
+        copies: Keys that occur more than once, by split.
+    """
+
+    data: object
+    keys: dict[str, Tensor] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    triples: dict[str, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
+    copies: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = self.data
+        missing = [k for k in ("num_relations", *(f"{s}_mask" for s in SPLITS)) if k not in data]
+        if missing:
+            raise DataError(
+                f"the graph has no {', '.join(missing)}", cure="audit the whole graph, not one split's view"
+            )
+        self.num_nodes, self.num_relations = int(data.num_nodes), int(data.num_relations)
+        (h, t), r = data.edge_index.cpu(), data.edge_type.cpu()
+        for name, ids, size in (("entity", h, self.num_nodes), ("relation", r, self.num_relations)):
+            ids = torch.cat([h, t]) if name == "entity" else ids
+            if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= size):
+                raise DataError(f"{name} ids run from {int(ids.min())} to {int(ids.max())}, expected 0 to {size - 1}")
+        if self.num_nodes**2 * max(self.num_relations, 1) >= 2**63:
+            raise DataError(f"{self.num_nodes} entities, {self.num_relations} relations: keys beyond 63 bits")
+        for split in SPLITS:
+            keep = data[f"{split}_mask"].cpu()
+            self.lines[split] = int(keep.sum())
+            key = (h[keep] * self.num_relations + r[keep]) * self.num_nodes + t[keep]  # [E_split]
+            self.keys[split], times = torch.unique(key, return_counts=True)
+            self.copies[split] = self.keys[split][times > 1]
+            self.triples[split] = self.split_key(self.keys[split])
+
+    def split_key(self, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids (h, r, t) of keys, each of their shape."""
+        question, tail = key // max(self.num_nodes, 1), key % max(self.num_nodes, 1)
+        return question // max(self.num_relations, 1), question % max(self.num_relations, 1), tail
+
+    def listed(self, *names: str) -> list[str] | None:
+        """The first of some lists of names that the graph has."""
+        return next((self.data[n] for n in names if n in self.data and self.data[n] is not None), None)
+
+    def entity(self, number: int) -> str:
+        """A name to show."""
+        names = self.listed("entity_labels", "entity_names")
+        return names[number] if names else f"entity {number}"
+
+    def relation(self, number: int) -> str:
+        """A name to show."""
+        names = self.listed("relation_names")
+        return names[number] if names else f"relation {number}"
+
+    def show(self, key: Tensor) -> str:
+        """The first of some triples ``[n]``, by name; empty if there is none."""
+        if not key.numel():
+            return ""
+        h, r, t = (int(x) for x in self.split_key(key[0]))
+        return f"({self.entity(h)}, {self.relation(r)}, {self.entity(t)})"
+
+    def title(self) -> str:
+        """Sizes."""
+        sizes = ", ".join(f"{name} {n:,}" for name, n in self.lines.items())
+        return f"{self.num_nodes:,} entities, {self.num_relations:,} relations; triples: {sizes}"
+
+
+class Findings:
+    """Rows of an audit's table.
+
+    Args:
+        graph: Whose triples are shown as examples.
+    """
+
+    def __init__(self, graph: SplitTriples) -> None:
+        self.graph, self.rows = graph, []
+
+    def add(
+        self, finding: str, count: int, of: int, example: str, advice: str, severity: str = "fact", floor: int = 0
+    ) -> None:
+        """Add a finding; one that is worse than a fact and counts no more than ``floor`` is fine."""
+        severity = "fine" if severity != "fact" and count <= floor else severity
+        share = count / of if of else 0.0
+        self.rows.append((severity, finding, count, of, share, example if count else "", advice))
+
+    def add_triples(self, finding: str, keys: Tensor, of: int, advice: str, severity: str = "fact") -> None:
+        """Add a finding about triples, given by their keys."""
+        self.add(finding, keys.numel(), of, self.graph.show(keys), advice, severity)
+
+    def table(self) -> pd.DataFrame:
+        """The findings, the gravest first."""
+        columns = ["severity", "finding", "count", "of", "share", "example", "advice"]
+        self.rows.sort(key=lambda row: SEVERITIES.index(row[0]))  # stable: within a severity as they were looked for
+        return pd.DataFrame(self.rows, columns=columns)
