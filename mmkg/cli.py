@@ -244,13 +244,8 @@ def _print_evaluation(result: dict, json: bool) -> None:
             rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
         print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
         rows = [
-            {
-                "by": r["grouping"],
-                "": r["label"],
-                "queries": r["count"],
-                "mrr": f"{r['mrr']:.4f}",
-                "hits@10": f"{r['hits@10']:.4f}",
-            }
+            {"by": r["grouping"], "": r["label"], "queries": r["count"]}
+            | {m: _number(r[m]) for m in ("mrr", "hits@10")}
             for r in result["breakdown"]
         ]
         print_table(rows, title="the same by side, relation category and modality (realistic ranks)")

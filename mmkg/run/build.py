@@ -98,7 +98,7 @@ def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Feature
 def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:
     """The scorer, initialised by the run's seed."""
     kind = SCORERS[config.scorer]
-    takes_margin = config.scorer in ("transe", "rotate", "pairre")
+    takes_margin = "margin" in inspect.signature(kind.__init__).parameters  # distance scorers do
     torch.manual_seed(stream(config.train.seed, "scorer"))
     options = {"margin": config.margin} if takes_margin else {}
     return kind(num_nodes, num_relations, config.dim, **options)
@@ -107,7 +107,7 @@ def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Score
 def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler | None:
     """The sampler over some features, initialised by the run's seed; None for an objective that needs none."""
     s = config.sampler
-    if config.objective == "one_vs_all":
+    if not config.draws_negatives:
         return None
     if s.negatives < 1 or s.pool < 0:
         raise DataError(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mmkg.errors import DataError
-from mmkg.training import TrainConfig
+from mmkg.training import OBJECTIVES, TrainConfig
 
 MODALITIES = ("image", "text", "structure")
 CONTROLS = ("real", "shuffled")
@@ -87,6 +87,16 @@ class RunConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
+
+    @property
+    def draws_negatives(self) -> bool:
+        """Whether the objective is trained on drawn negatives at all."""
+        return OBJECTIVES[self.objective].needs_negatives
+
+    @property
+    def looks_at_features(self) -> bool:
+        """Whether negatives are drawn by what pictures and texts show."""
+        return self.draws_negatives and self.sampler.name == "mmrns"
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

@@ -45,16 +45,14 @@ def provenance(
         device: Where it ran.
         command: What was typed; the process's own arguments if None.
     """
-    samples = config.objective != "one_vs_all"
-    looks = samples and config.sampler.name == "mmrns"
-    modalities = [m for m in config.sampler.modalities if m == "structure" or m in features] if looks else []
+    modalities = [m for m in config.sampler.modalities if m == "structure" or m in features]
     return {
         "dataset": config.dataset,
         "split_policy": getattr(dataset, "split_policy", "as released"),
         "scorer": config.scorer,
-        "sampler": config.sampler.name if samples else None,
+        "sampler": config.sampler.name if config.draws_negatives else None,
         "objective": config.objective,
-        "modalities": modalities,
+        "modalities": modalities if config.looks_at_features else [],
         "features": {m: _told(f) for m, f in features.items()},
         "seed": config.train.seed,
         "config": asdict(config),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -97,7 +96,7 @@ class Run:
         if (folder / RESULT_FILE).exists():
             return cls.load(folder, sampler=True, progress=progress)  # trained to the end with these very settings
         reset_peak_memory()
-        looks = config.objective != "one_vs_all" and config.sampler.name == "mmrns"
+        looks = config.looks_at_features
         dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
         features = used_features(config, dataset) if looks else {}
@@ -153,10 +152,10 @@ class Run:
         if not (folder / RESULT_FILE).exists():
             raise DataError("training has not ended", file=folder, cure="go on with mmkg train … --resume")
         if root is not None:
-            config = RunConfig.from_dict({**json.loads((folder / CONFIG_FILE).read_text("utf-8")), "root": root})
+            config = replace(config, root=root)
         check_names(config)
         tensors, meta = load_tree(folder / MODEL_FILE)
-        looks = sampler and config.objective != "one_vs_all" and config.sampler.name == "mmrns"
+        looks = sampler and config.looks_at_features
         dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
         if meta["graph"] != fingerprint(data):

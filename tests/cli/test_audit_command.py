@@ -4,32 +4,13 @@ import json
 
 import pytest
 
-from mmkg import cli
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run mmkg audit; gives exit status, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["mmkg", "audit", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
 
 def test_audit_for_people_and_for_programs(call, tmp_path):
-    status, out, _ = call("worldmoji", "--root", tmp_path)
+    status, out, _ = call("audit", "worldmoji", "--root", tmp_path)
     assert status == 0
     assert out.startswith("2,")
     assert "Looked for and not found:" in out
-    status, out, _ = call("worldmoji", "--root", tmp_path, "--json")
+    status, out, _ = call("audit", "worldmoji", "--root", tmp_path, "--json")
     rows = json.loads(out)
     assert status == 0
     assert set(rows[0]) == {"severity", "finding", "count", "of", "share", "example", "advice"}
@@ -41,7 +22,7 @@ def test_audit_of_a_split_policy(call, shared, tmp_path, monkeypatch):
     if not (shared / "data/DB15K/raw/train2id.txt").is_file():
         pytest.skip(f"{shared}/data/DB15K/raw/train2id.txt is not there")
     monkeypatch.setenv("MMKG_RAW", str(shared / "data"))
-    status, out, _ = call("db15k", "--root", tmp_path, "--split-policy", "published")
+    status, out, _ = call("audit", "db15k", "--root", tmp_path, "--split-policy", "published")
     assert status == 0
     assert "distinct triples in val: 7,481 of 9,904" in out
     assert "val triples that are also in train: 6,584 of 7,481" in out
@@ -56,5 +37,5 @@ def test_audit_of_a_split_policy(call, shared, tmp_path, monkeypatch):
     ],
 )
 def test_bad_input_is_told(call, tmp_path, words, status, told):
-    found, _, err = call(*words, "--root", tmp_path)
+    found, _, err = call("audit", *words, "--root", tmp_path)
     assert (found, told in err) == (status, True), err
