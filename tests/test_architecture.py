@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmkg"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "files"}
 MAY_IMPORT = {
     "types": set(),
     "errors": set(),
+    "files": set(),
     "graph": BASE,
     "encoders": BASE,
     "scorers": BASE | {"graph"},

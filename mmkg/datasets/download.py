@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.request
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mmkg.errors import DataError
+from mmkg.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -26,18 +25,6 @@ class Remote:
 
     url: str
     sha256: str | None = None
-
-
-@contextmanager
-def written_whole(path: Path):
-    """A temporary path beside ``path`` that takes its name on success and is gone after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def fetch(remote: Remote, path: Path, hint: str, timeout: float = 30.0) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmkg.datasets.download import written_whole
 from mmkg.errors import DataError
+from mmkg.files import written_whole
 
 ATTRIBUTION = (
     "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0 "

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from mmkg.datasets.download import written_whole
 from mmkg.errors import DataError
+from mmkg.files import written_whole
 
 FORMAT = 1  # one more whenever the same files would give another graph: what older code made is then made again
 

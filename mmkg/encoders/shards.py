@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mmkg.encoders.files import atomic_write
 from mmkg.encoders.fingerprints import KEY_BYTES, digest, safe_name
 from mmkg.encoders.threads import idle_cores_only
+from mmkg.files import atomic_write, sweep
 
 Produce = Callable[[list[bytes]], Iterator[tuple[int, list[bytes], np.ndarray]]]
 
@@ -52,20 +52,11 @@ class ShardCache:
         self._written = time.monotonic()
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
+            sweep(self.folder)
 
     def key(self, content: bytes) -> bytes:
         """The key (16 bytes) of an item's content under this cache's encoder and options."""
         return digest(self.identity, content)
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left half-written more than a day ago."""
-        for path in self.folder.glob(".*.tmp"):
-            try:
-                if time.time() - path.stat().st_mtime > 86400:
-                    path.unlink()
-            except OSError:
-                continue  # another process was faster
 
     def load(self, rows_of: dict[bytes, list[int]], out: np.ndarray) -> set[bytes]:
         """Copy what is cached to where it is wanted.

@@ -13,8 +13,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from mmkg.encoders.files import atomic_write
 from mmkg.errors import DataError
+from mmkg.files import atomic_write
 from mmkg.types import Features
 
 FORMAT, VERSION = "mmkg-features", 1

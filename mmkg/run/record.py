@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import math
-import os
 import platform
 import resource
 import shlex
@@ -22,6 +21,7 @@ import torch
 
 import mmkg
 from mmkg.datasets import MultimodalKG
+from mmkg.files import atomic_write
 from mmkg.run.config import RunConfig
 from mmkg.training import TrainResult
 from mmkg.types import Features
@@ -91,13 +91,9 @@ def versions() -> dict[str, str]:
 
 def write_json(path: Path, value) -> None:
     """Write JSON whole or not at all; NaN and infinities, which JSON lacks, become null."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def plain(value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 from pathlib import Path
@@ -15,28 +14,23 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmkg.errors import DataError
+from mmkg.files import written_whole
 
 Tree = dict[str, Any]
 
 
 def save_tree(path: Path, tensors: dict[str, Tensor], meta: Tree) -> None:
-    """Write tensors and a JSON-able tree to one file, atomically (temporary file, fsync, rename).
+    """Write tensors and a JSON-able tree to one file, whole or not at all.
 
     Args:
-        path: File to write; its folder must exist.
+        path: File to write; its folder is made if need be.
         tensors: Tensors by name.
         meta: Anything that JSON can hold.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # clones: safetensors refuses tensors that share memory
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    try:
+    with written_whole(path) as temporary:
         save_file(plain, temporary, metadata={"mmkg": json.dumps(meta)})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_tree(path: Path) -> tuple[dict[str, Tensor], Tree]:

@@ -1,0 +1,82 @@
+"""Files that are there in full or not at all."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+STALE_SECONDS = 86_400  # a temporary file that nobody has written to for so long was left by a writer that is dead
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes its real name only when it is complete.
+
+    For what is written by functions that take a path; :func:`atomic_write` is for what is written piece by piece.
+
+    Args:
+        path: Where the file is to be; its folder is made if need be.
+
+    Yields:
+        A path beside ``path``, another one for every writer. When the block ends well, the file there is flushed to the
+        disk and renamed; when the block raises, Ctrl-C included, it is removed and what stood at ``path`` stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, f".{glob.escape(path.name)}.*.tmp")
+    # a name of its own for every writer: two processes, or two threads, never write into the same file
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when it is complete, see :func:`written_whole`.
+
+    Args:
+        path: Where the file is to be; its folder is made if need be.
+
+    Yields:
+        A binary file beside ``path``.
+    """
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        yield file
+
+
+def sweep(folder: Path, pattern: str = ".*.tmp") -> None:
+    """Remove what writers left half-written that were killed more than a day ago.
+
+    Args:
+        folder: Where to look.
+        pattern: Names of temporary files.
+    """
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process was faster, or the folder is read-only
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the system lets a folder be opened (Windows does not)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # some network file systems refuse; the rename itself has happened
+    finally:
+        os.close(handle)
