@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import time
@@ -11,7 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mmkg.errors import DataError
+
 STALE_SECONDS = 86_400  # a temporary file that nobody has written to for so long was left by a writer that is dead
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -53,6 +57,18 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     with written_whole(path) as temporary, open(temporary, "wb") as file:
         yield file
+
+
+def unwritable(path: Path, error: OSError) -> DataError:
+    """What to tell a user where a file cannot be written.
+
+    Args:
+        path: The file.
+        error: What the system says.
+    """
+    what = "make room on the disk" if error.errno in FULL else "make it writable"
+    problem = f"cannot be written ({error.strerror or error})"
+    return DataError(problem, file=path, cure=f"{what}, or name another place with root=")
 
 
 def sweep(folder: Path, pattern: str = ".*.tmp") -> None:

@@ -13,7 +13,7 @@ BASE = {"types", "errors", "files"}
 MAY_IMPORT = {
     "types": set(),
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "graph": BASE,
     "encoders": BASE,
     "scorers": BASE | {"graph"},

@@ -10,12 +10,13 @@ from typing import Literal
 from torch import Tensor
 
 from mmkg.datasets import names
+from mmkg.datasets.describe import describe
 from mmkg.datasets.encoding import encode_images, encode_text
 from mmkg.datasets.feature_files import MODALITIES, FeatureFiles, FeatureSource, coverage, dense
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.layout import DatasetFiles
 from mmkg.datasets.pictures import find_pictures
-from mmkg.datasets.processed import describe, fingerprint, read_processed, write_processed
+from mmkg.datasets.processed import FORMAT, fingerprint, read_processed, write_processed
 from mmkg.datasets.raw_graph import RawGraph
 from mmkg.datasets.readers import read_entity_text
 from mmkg.types import Features
@@ -108,7 +109,7 @@ class MultimodalKG(DatasetFiles):
         """One file, named after the options."""
         parts = ["graph", *self.options()]
         if self.pre_transform is not None or self.pre_filter is not None:
-            shown = f"{describe(self.pre_transform)} {describe(self.pre_filter)}"
+            shown = describe((self.pre_transform, self.pre_filter))
             parts.append("pre" + hashlib.blake2b(shown.encode(), digest_size=4).hexdigest())
         return ["_".join(parts) + ".pt"]
 
@@ -145,12 +146,11 @@ class MultimodalKG(DatasetFiles):
         # PyG's own step trusts a file's existence and reads its notes on pre_transform as pickles, executing them
         path = Path(self.processed_paths[0])
         if path.exists() and not self.force_reload:
-            self._payload = read_processed(path)
-            made_from = self._made_from()
-            if made_from is None or made_from == self._payload["made_from"]:
+            payload, made_from = read_processed(path), self._made_from()
+            if made_from == payload["made_from"] or (made_from is None and payload["format"] == FORMAT):
+                self._payload = payload
                 return
-            self._payload = None  # a raw file or the table of texts is another than it was
-            self.download()
+            self.download()  # what it was made from is another now, or an older mmkg made it
         self.process()
 
     def _made_from(self) -> str | None:

@@ -131,14 +131,6 @@ class MultimodalFolder(MultimodalKG):
             report["text_rows_of_other_entities"] = len(texts.ids) - matched
         return raw
 
-    def process(self) -> None:
-        """Read, split, report, transform and store the graph."""
-        try:
-            super().process()
-        except OSError as error:
-            cure = "make the folder writable, or name another place with root="
-            raise DataError(f"cannot be written ({error.strerror})", file=self.processed_dir, cure=cure) from error
-
     @property
     def report(self) -> dict:
         """What was counted, and how many entities have a picture in ``images/``."""

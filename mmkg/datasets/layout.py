@@ -56,8 +56,8 @@ class DatasetFiles(InMemoryDataset):
 
     def folders(self) -> list[Path]:
         """Where files are looked for, in this order."""
-        extra = os.environ.get("MMKG_RAW")
-        return [self.home, *([Path(extra) / self.folder] if extra else [])]
+        extra = raw_root()
+        return [self.home, *([] if extra is None else [extra / self.folder])]
 
     def find(self, relative: str) -> Path | None:
         """A file given relative to ``<root>/<name>``, there or in ``MMKG_RAW``; None if it is in neither."""
@@ -69,6 +69,24 @@ class DatasetFiles(InMemoryDataset):
         if path is not None:
             return path
         target = self.home / "raw" / name
+        extra = raw_root()
+        elsewhere = "set MMKG_RAW to a folder that holds" if extra is None else f"into MMKG_RAW ({extra}) as"
+        cure = f"put {name} at {target}, or {elsewhere} {self.folder}/raw/{name}"
         if name not in self.remotes:
-            raise DataError("missing", file=target, cure=f"put {name} there, or set MMKG_RAW")
-        return fetch(self.remotes[name], target, f"{self.folder}/raw")
+            raise DataError("missing", file=target, cure=cure)
+        return fetch(self.remotes[name], target, cure, progress=self.log)
+
+
+def raw_root() -> Path | None:
+    """The folder that ``MMKG_RAW`` names; None if it is not set.
+
+    Raises:
+        DataError: If there is no such folder: what is in it would be fetched again, or missed, without a word.
+    """
+    named = os.environ.get("MMKG_RAW")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        raise DataError("MMKG_RAW names no folder", file=named, cure="correct the variable, or unset it")
+    return folder

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import re
-from collections.abc import Callable
+import io
+import warnings
 from pathlib import Path
+from pickle import PicklingError
+from typing import BinaryIO
 
 import torch
 
 from mmkg.errors import DataError
-from mmkg.files import written_whole
+from mmkg.files import atomic_write, unwritable
 
-FORMAT = 1  # one more whenever the same files would give another graph: what older code made is then made again
+FORMAT = 2  # one more whenever the same files would give another graph: what older code made is then made again
 
 
 def fingerprint(files: list[Path], *more: str) -> str:
@@ -27,19 +28,6 @@ def fingerprint(files: list[Path], *more: str) -> str:
     return digest.hexdigest()
 
 
-def describe(function: Callable | None) -> str:
-    """What a transform does, as far as can be told: its ``repr``, and of a plain function its code and surroundings.
-
-    PyG compares by ``repr`` alone, under which any two lambdas of a place are one.
-    """
-    parts: list[object] = [function]
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
-        parts += [code.co_code.hex(), code.co_names, code.co_consts, function.__defaults__, cells]
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(parts))
-
-
 def write_processed(path: Path, data: dict | None, report: dict, made_from: str) -> None:
     """Write a graph; on any error nothing is left at ``path`` that was not there before.
 
@@ -48,25 +36,40 @@ def write_processed(path: Path, data: dict | None, report: dict, made_from: str)
         data: What ``Data.to_dict`` gives, or None where ``pre_filter`` refused the graph.
         report: Counts about the graph.
         made_from: Its :func:`fingerprint`.
+
+    Raises:
+        DataError: If it would take code to read the graph again, or the disk is full or not to be written to.
     """
-    with written_whole(path) as part:
-        torch.save({"format": FORMAT, "made_from": made_from, "data": data, "report": report}, part)
-        try:
-            read_processed(part)  # what a pre_transform left in the graph may be more than tensors, texts and numbers
-        except DataError as error:
-            cure = "let pre_transform leave tensors, numbers, texts and lists of them only, or use transform instead"
-            raise DataError("the processed graph would need code to be read again", file=path, cure=cure) from error
+    # in memory first: an error of the disk is then an error of the disk, and not whatever torch makes of it
+    content = io.BytesIO()
+    try:
+        torch.save({"format": FORMAT, "made_from": made_from, "data": data, "report": report}, content)
+        content.seek(0)
+        _load(content, path)  # what a pre_transform left in the graph may be more than tensors, texts and numbers
+    except (DataError, PicklingError, TypeError, AttributeError) as error:  # the latter: what no file can hold
+        cure = "let pre_transform leave tensors, numbers, texts and lists of them only, or use transform instead"
+        raise DataError("the processed graph would need code to be read again", file=path, cure=cure) from error
+    try:
+        with atomic_write(path) as file:
+            file.write(content.getbuffer())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def read_processed(path: Path) -> dict:
     """Read what :func:`write_processed` wrote. A file that would execute code is refused: there is no way around."""
+    return _load(path, path)
+
+
+def _load(source: Path | BinaryIO, path: Path) -> dict:
     cure = "delete it; it is made again from the raw files"
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError("refused: not a file of plain tensors and texts", file=path, cure=cure) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise DataError("cannot be read, cut short or not a processed graph", file=path, cure=cure) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about files that torch did not write; they are refused
+            payload = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises anything: UnpicklingError, RuntimeError, IndexError, EOFError
+        problem = "refused: cut short, damaged, or not a file of plain tensors and texts"
+        raise DataError(problem, file=path, cure=cure) from error
     if not isinstance(payload, dict) or set(payload) != {"format", "made_from", "data", "report"}:
         raise DataError("not a processed graph of mmkg", file=path, cure=cure)
     return payload

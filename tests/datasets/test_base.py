@@ -1,19 +1,30 @@
 """What all datasets share: files found, fetched and refused; options; features made once."""
 
+import errno
+import io
 import os
 import pickle
+import subprocess
+import sys
 import urllib.error
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch_geometric.transforms as T
 from small_db15k import write_db15k
 
-import mmkg.datasets.processed as processed
 from mmkg.datasets import DB15K
+from mmkg.datasets.describe import describe
 from mmkg.datasets.download import Remote, fetch
+from mmkg.datasets.graph_data import KGData
+from mmkg.datasets.processed import FORMAT
 from mmkg.errors import DataError
+
+ROOT = Path(__file__).parents[2]
 
 
 def tree(folder):
@@ -112,26 +123,59 @@ def test_missing_file_without_network(tmp_path, monkeypatch):
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
+    path = tmp_path / "DB15K/raw/entity2id.txt"
+    problem = (
+        f"{path}: missing, and https://raw.githubusercontent.com/zjukg/AdaMF-MAT/main/benchmarks/DB15K/entity2id.txt "
+        f"cannot be fetched (no network). Cure: put entity2id.txt at {path}, or "
+    )
     with pytest.raises(DataError) as caught:
         DB15K(tmp_path)
-    path = tmp_path / "DB15K/raw/entity2id.txt"
-    assert str(caught.value) == (
-        f"{path}: missing, and https://raw.githubusercontent.com/zjukg/AdaMF-MAT/main/benchmarks/DB15K/entity2id.txt "
-        f"cannot be fetched (no network). Cure: put entity2id.txt at {path}, or set MMKG_RAW to a folder that holds "
-        "DB15K/raw/entity2id.txt"
-    )
+    assert str(caught.value) == problem + "set MMKG_RAW to a folder that holds DB15K/raw/entity2id.txt"
+    monkeypatch.setenv("MMKG_RAW", str(tmp_path))
+    with pytest.raises(DataError) as caught:
+        DB15K(tmp_path)
+    assert str(caught.value) == problem + f"into MMKG_RAW ({tmp_path}) as DB15K/raw/entity2id.txt"
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("made", [lambda path: None, lambda path: path.write_text("a file")])
+def test_mmkg_raw_that_is_no_folder_is_told(root, tmp_path, monkeypatch, made):
+    path = tmp_path / "raws"
+    made(path)
+    monkeypatch.setenv("MMKG_RAW", str(path))
+    with pytest.raises(DataError, match=r"raws: MMKG_RAW names no folder\. Cure: correct the variable, or unset it"):
+        DB15K(root)  # although all that it needs is in its root
+    monkeypatch.setenv("MMKG_RAW", "")
+    assert DB15K(root)[0].num_nodes == 7
+
+
+def test_mmkg_raw_may_begin_with_a_tilde(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.setenv("MMKG_RAW", f"~/{root.name}")
+    assert DB15K(tmp_path / "other")[0].num_nodes == 7
 
 
 def test_fetch(tmp_path):
     (tmp_path / "there").write_bytes(b"content")
     good = Remote((tmp_path / "there").as_uri(), "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73")
-    assert fetch(good, tmp_path / "a/here", "X/raw").read_bytes() == b"content"
-    with pytest.raises(
-        DataError, match=r"holds another file than was released \(sha256 ed7002b439e9…, expected 0{12}…"
-    ):
-        fetch(Remote(good.url, "0" * 64), tmp_path / "b/here", "X/raw")
+    assert fetch(good, tmp_path / "a/here", "a cure").read_bytes() == b"content"
+    problem = r"holds another file than was released \(sha256 ed7002b439e9…, expected 0{12}….*Cure: a cure"
+    with pytest.raises(DataError, match=problem):
+        fetch(Remote(good.url, "0" * 64), tmp_path / "b/here", "a cure")
     assert not list((tmp_path / "b").iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"c/here: cannot be written \(Not a directory\).*Cure: make it writable"):
+        fetch(good, tmp_path / "file/c/here", "a cure")
+
+
+def test_a_download_that_ends_early_is_refused_without_a_checksum_as_well(tmp_path, monkeypatch):
+    class Answer(io.BytesIO):
+        headers = {"Content-Length": "2000"}  # noqa: RUF012
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"1" * 1000))
+    with pytest.raises(DataError, match=r"cannot be fetched \(it ended after 1,000 of 2,000 bytes\)\. Cure: a cure"):
+        fetch(Remote("http://x/y"), tmp_path / "here", "a cure", progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_malformed_raw_file_leaves_nothing_processed(root):
@@ -194,20 +238,47 @@ def test_a_damaged_processed_file(root):
     assert DB15K(root, force_reload=True)[0].num_nodes == 7
 
 
-def test_an_interrupted_write_leaves_the_old_file(root, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            r"cannot be written \(No space left on device\)\. Cure: make room",
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), r"cannot be written .*Cure: make it writable, .* with root="),
+        (KeyboardInterrupt(), None),
+    ],
+)
+def test_an_interrupted_write_leaves_the_old_file(root, monkeypatch, error, message):
     DB15K(root)
     path = root / "DB15K/processed/graph_clean.pt"
     before = path.read_bytes()
 
-    def full(_, file):
-        file.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def fail(*_):
+        raise error
 
-    monkeypatch.setattr(processed.torch, "save", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("mmkg.files.os.fsync", fail)  # all is written, and the system says that it is not
+    with pytest.raises(DataError if message else KeyboardInterrupt, match=message):
         DB15K(root, force_reload=True)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_what_an_older_version_made_is_made_again(root, monkeypatch):
+    monkeypatch.setattr("mmkg.datasets.processed.FORMAT", 0)
+    DB15K(root)
+    monkeypatch.undo()
+    monkeypatch.delenv("MMKG_RAW", raising=False)
+    path = root / "DB15K/processed/graph_clean.pt"
+    assert torch.load(path)["format"] == 0
+    DB15K(root)
+    assert torch.load(path)["format"] == FORMAT > 0
+    torch.save({**torch.load(path), "format": 0}, path)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    for file in (root / "DB15K/raw").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"entity2id\.txt: missing"):  # its numbers may mean something else now
+        DB15K(root)
 
 
 # transforms ------------------------------------------------------------------------------------------------------
@@ -245,7 +316,76 @@ def test_a_pre_transform_that_leaves_code_behind_is_refused(root):
 
     with pytest.raises(DataError, match="would need code to be read again"):
         DB15K(root, pre_transform=spoil)
-    assert not list((root / "DB15K/processed").iterdir())
+    with pytest.raises(DataError, match="would need code to be read again"):
+        DB15K(root, pre_transform=lambda data: KGData(**{**data.to_dict(), "thing": lambda: 1}))
+    assert not (root / "DB15K/processed").exists()
+
+
+class Keep:
+    """A callable object, whose ``repr`` says nothing of what it holds."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __call__(self, data):
+        return data.num_nodes > self.number
+
+
+def more_than(data, number):
+    return data.num_nodes > number
+
+
+LIMIT = 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda data: data.num_nodes > 3, lambda data: data.num_nodes > 4),
+        (lambda data: (lambda n: n > 3)(data.num_nodes), lambda data: (lambda n: n > 4)(data.num_nodes)),
+        (lambda data, n=3: data.num_nodes > n, lambda data, n=4: data.num_nodes > n),
+        (lambda data, *, n=3: data.num_nodes > n, lambda data, *, n=4: data.num_nodes > n),
+        (*((lambda data, n=n: (lambda: data.num_nodes > n)()) for n in (3, 4)),),
+        (partial(more_than, number=3), partial(more_than, number=4)),
+        (Keep(3), Keep(4)),
+        (Keep(3).__call__, Keep(4).__call__),
+        (Keep(torch.tensor([3])), Keep(torch.tensor([4]))),
+        (Keep([{"a": 3}]), Keep([{"a": 4}])),
+        (T.ToUndirected(reduce="add"), T.ToUndirected(reduce="mean")),
+    ],
+)
+def test_what_would_leave_another_graph_is_described_otherwise(one, other):
+    assert describe(one) != describe(other)
+    assert describe(one) == describe(one)
+
+
+def test_a_description_follows_what_a_function_looks_up(monkeypatch):
+    def keep(data):
+        return more_than(data, LIMIT)
+
+    before = describe(keep)
+    assert describe(keep) == before
+    monkeypatch.setitem(keep.__globals__, "LIMIT", 4)
+    changed = describe(keep)
+    assert changed != before
+    monkeypatch.setattr(more_than, "__defaults__", (9,))
+    assert describe(keep) != changed
+
+
+def test_a_description_is_the_same_in_every_process(tmp_path):
+    (tmp_path / "transforms.py").write_text(
+        "def keep(data):\n    return data.kind in {'a', 'b', 'c', 'd'} or again(data)\n"
+        "def again(data):\n    return keep(data)\n"  # each looks the other up
+    )
+    told = set()
+    for seed in "0123":  # strings in a set are in another order in each process
+        code = "import transforms; from mmkg.datasets.describe import describe; print(describe(transforms.keep))"
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+        told.add(
+            subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+        )
+    assert len(told) == 1
+    assert len(told.pop()) > 100
 
 
 # features made here ----------------------------------------------------------------------------------------------
