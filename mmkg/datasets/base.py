@@ -15,6 +15,7 @@ from mmkg.datasets.encoding import encode_images, encode_text
 from mmkg.datasets.feature_files import MODALITIES, FeatureFiles, FeatureSource, coverage, dense
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.layout import DatasetFiles
+from mmkg.datasets.own_features import own_sources
 from mmkg.datasets.pictures import find_pictures
 from mmkg.datasets.processed import FORMAT, fingerprint, read_processed, write_processed
 from mmkg.datasets.raw_graph import RawGraph
@@ -31,6 +32,11 @@ class MultimodalKG(DatasetFiles):
     ``dataset[0]`` is one :class:`~mmkg.datasets.graph_data.KGData`. Where its files lie says
     :class:`~mmkg.datasets.layout.DatasetFiles`. A benchmark is a subclass that sets ``folder``, ``required``,
     ``remotes`` and :meth:`read`.
+
+    Pictures and texts come, in this order, from features of your own (``features/image_<name>.npy`` or
+    ``.safetensors``, likewise ``text_<name>``, with the names of the rows in ``entities.txt`` beside it, see
+    :func:`~mmkg.datasets.array_files.read_array`); from features that others released, where the benchmark's class
+    says so; and from :meth:`encode_images` and :meth:`encode_text`.
 
     Args:
         root: Folder that holds datasets.
@@ -77,7 +83,7 @@ class MultimodalKG(DatasetFiles):
         self._adopt(self._payload)
         self.feature_files = FeatureFiles(
             Path(self.processed_dir) / "features",
-            self.sources(),
+            [*own_sources(self.folders()), *self.sources()],
             self._whole,
             self._wanted,
             marks=self.picture_marks,
@@ -243,7 +249,7 @@ class MultimodalKG(DatasetFiles):
         return self.image_paths()[self.find_entity(entity)]
 
     def available(self, modality: str) -> list[str]:
-        """Names of feature sets that are there, the one that ``"auto"`` takes first."""
+        """Names of feature sets that are there, in the order in which ``"auto"`` takes them."""
         return self.feature_files.available(modality)
 
     @property

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.hdf5 import read_hdf5
 from mmkg.errors import DataError
+from mmkg.files import unwritable
 from mmkg.types import Features
 
 MODALITIES = ("image", "text")
+SAMPLES = 64  # places of a file that are looked at to tell it from another
 
 
 @dataclass(frozen=True)
@@ -30,29 +33,34 @@ class FeatureSource:
         name: What the set is called, for example ``"mmrns-beit"``.
         file: Finds the file; None where it is not there.
         keys: Gives the keys of each entity in that file, length ``N``.
-        rows: Regions or sentences to keep.
+        rows: Regions or sentences to keep, if known.
         width: Columns, if known.
         exact: Whether every array has just that many rows.
         read: Reads the file, with the arguments of :func:`~mmkg.datasets.hdf5.read_hdf5`.
-        beside: Name of a file in the same folder that belongs to it; empty if there is none.
+        beside: Finds small files that belong to it; those that are not there do not count.
     """
 
     modality: str
     name: str
     file: Callable[[], Path | None]
     keys: Callable[[Sequence[str]], list[list[str]]]
-    rows: int
+    rows: int | None = None
     width: int | None = None
     exact: bool = True
     read: Callable[..., Features] = read_hdf5
-    beside: str = ""
+    beside: Callable[[], Sequence[Path]] = tuple
 
     def state(self, path: Path) -> dict[str, int | str]:
-        """What tells a file from another one of its name: its size, and the content of the file beside it."""
-        state: dict[str, int | str] = {"bytes": path.stat().st_size}
-        if self.beside and (second := path.with_name(self.beside)).is_file():
-            state["beside"] = hashlib.blake2b(second.read_bytes(), digest_size=16).hexdigest()
-        return state
+        """What tells a file from another one of its name: size, age, a sample, and what lies beside it."""
+        about = path.stat()
+        digest = hashlib.blake2b(digest_size=16)
+        with open(path, "rb") as file:  # all of a gigabyte would take a second at every start
+            for start in range(0, about.st_size, max(1, about.st_size // SAMPLES)):
+                file.seek(start)
+                digest.update(file.read(4096))
+        for second in self.beside():
+            digest.update(second.read_bytes() if second.is_file() else b"")
+        return {"file": path.name, "bytes": about.st_size, "time": about.st_mtime_ns, "sample": digest.hexdigest()}
 
 
 class FeatureFiles:
@@ -94,8 +102,9 @@ class FeatureFiles:
         if wanted not in (None, "auto") and wanted not in there:
             raise DataError(
                 f"no {modality} features {wanted!r} in {self.folder}",
-                cure=f"choose one of {', '.join(['auto', *there])}; or make them with dataset.encode_{modality}"
-                + ("s()" if modality == "image" else "()"),
+                cure=f"choose one of {', '.join(['auto', *there])}; make them with dataset.encode_{modality}"
+                + ("s()" if modality == "image" else "()")
+                + f"; or put {modality}_{wanted}.npy and entities.txt into features/",
             )
 
     def get(self, modality: str) -> Features | None:
@@ -111,10 +120,30 @@ class FeatureFiles:
 
         features.provenance = {**features.provenance, "made_for": self.made_for(modality)}
         stem = self.stem(modality, name, features.shape)
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        save_features(stem, features)
-        self._open[modality] = load_features(stem)
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                save_features(stem, features)
+                self._open[modality] = load_features(stem)
+        except OSError as error:
+            raise unwritable(stem.with_name(f"{stem.name}.npy"), error) from error
         return self._open[modality]
+
+    def _alone(self) -> FileLock:
+        """While it is held, no other process writes features here: a set is three files that belong together."""
+        return FileLock(self.folder / ".lock")
+
+    def _stored_features(self, stem: Path) -> Features:
+        """A stored set; if it is not whole, another process may be about to write it."""
+        from mmkg.encoders import load_features
+
+        try:
+            return load_features(stem)
+        except DataError:
+            if not (self.folder / ".lock").exists():
+                raise
+            with self._alone():
+                return load_features(stem)
 
     def stem(self, modality: str, name: str, shape: tuple[int, int, int]) -> Path:
         """Path without suffix of a stored set."""
@@ -133,12 +162,10 @@ class FeatureFiles:
 
     def existing(self, modality: str, **provenance) -> Features | None:
         """A stored set, made for this graph, whose provenance has these values; None if there is none."""
-        from mmkg.encoders import load_features
-
         wanted = {**provenance, "made_for": self.made_for(modality)}
         for stem in self._stored(modality).values():
-            features = load_features(stem)
-            if all(features.provenance.get(key) == value for key, value in wanted.items()):
+            features = self._stored_features(stem)
+            if wanted.items() <= features.provenance.items():
                 self._open[modality] = features
                 return features
         return None
@@ -149,11 +176,10 @@ class FeatureFiles:
         found = ((pattern.fullmatch(path.name), path) for path in sorted(self.folder.glob(f"{modality}_*.json")))
         return {match[1]: path.with_name(path.name[: -len(".json")]) for match, path in found if match}
 
-    def _stem_of(self, modality: str, name: str) -> Path | None:
-        """The stored set of that name (or name and shape)."""
+    def _stems_of(self, modality: str, name: str) -> list[Path]:
+        """The stored sets of that name (or name and shape)."""
         stored = self._stored(modality)
-        same = [stem for label, stem in stored.items() if name == label or slug(name) == label.rsplit("_", 1)[0]]
-        return same[0] if same else None
+        return [stem for label, stem in stored.items() if name == label or slug(name) == label.rsplit("_", 1)[0]]
 
     def _choose(self, modality: str) -> Features | None:
         wanted = self.wanted[modality]
@@ -168,19 +194,17 @@ class FeatureFiles:
 
     def _load(self, modality: str, name: str) -> Features | None:
         """A set by name; None if it was made for other entities or texts than the graph has now."""
-        from mmkg.encoders import load_features
-
         source = next((s for s in self.sources if s.modality == modality and s.name == name), None)
         path = None if source is None else source.file()
-        stem = self._stem_of(modality, name)
-        if stem is not None:
-            features = load_features(stem)
-            same = features.provenance.get("made_for") == self.made_for(modality)
-            if same and (path is None or source.state(path).items() <= features.provenance.items()):
+        wanted = {"made_for": self.made_for(modality), **({} if path is None else source.state(path))}
+        stems = self._stems_of(modality, name)
+        for stem in stems:
+            features = self._stored_features(stem)
+            if wanted.items() <= features.provenance.items():
                 return features
         if path is None:
             warnings.warn(
-                f"{stem}.npy was made for other entities or texts than the graph has now and is left aside; "
+                f"{stems[0]}.npy was made for other entities or texts than the graph has now and is left aside; "
                 "make it again with dataset.encode_text() or dataset.encode_images()",
                 stacklevel=4,
             )

@@ -32,6 +32,8 @@ class MultimodalFolder(MultimodalKG):
             triples.tsv     head⇥relation⇥tail, no header; or train.tsv, valid.tsv and test.tsv
             entities.tsv    optional: id⇥name⇥description, with or without just that header
             images/         optional: pictures named after entities, by id or by name
+            features/       optional: arrays of your own, see :func:`~mmkg.datasets.array_files.read_array`:
+                            image_clip.npy or .safetensors, text_e5.npy, and entities.txt with the rows' ids
 
     Triple files may end in ``.txt`` as well, and ``val`` may stand for ``valid``; a missing or empty ``valid.tsv`` or
     ``test.tsv`` is an empty split. A folder with ``triples.tsv`` is split by seed: inverse pairs stay together, and

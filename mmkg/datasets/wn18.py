@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmkg.datasets.array_files import names_file, read_array
 from mmkg.datasets.base import MultimodalKG
 from mmkg.datasets.download import Remote
 from mmkg.datasets.feature_files import FeatureSource
-from mmkg.datasets.npy import NAMES, read_npy
 from mmkg.datasets.raw_graph import RawGraph
 
 GRAPH = "https://raw.githubusercontent.com/DeepGraphLearning/KnowledgeGraphEmbedding/master/data/wn18"
@@ -53,13 +53,14 @@ class WN18(MultimodalKG):
 
 def mobilenet_source(dataset: MultimodalKG) -> FeatureSource:
     """Picture features of synsets, ``[1, 1024]`` each."""
+    file = "features/visual_mobilenetv1_1024.npy"
     return FeatureSource(
         "image",
         "mobilenet-v1",
-        lambda: dataset.find("features/visual_mobilenetv1_1024.npy"),
+        lambda: dataset.find(file),
         lambda names: [[name] for name in names],
         rows=1,
         width=1024,
-        read=read_npy,
-        beside=NAMES,
+        read=read_array,
+        beside=lambda: [names_file(path)] if (path := dataset.find(file)) else [],
     )

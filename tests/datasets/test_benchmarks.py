@@ -377,8 +377,8 @@ BAD_NPY = {
     "axes": (np.ones((3, 2, 1024), "f4"), r"holds float32 \[3, 2, 1024\]"),
     "one axis": (np.ones(3, "f4"), r"holds float32 \[3\]"),
     "integers": (np.ones((3, 1024), "i4"), r"holds int32 \[3, 1024\]"),
-    "NaN": (NAN, r"row 1 holds nan, which is no float16 number"),
-    "too large": (marked() * 1e6, r"row 0 holds 1000000\.0"),
+    "NaN": (NAN, r"row 1 \('/m/zz'\) holds nan, which is no float16 number"),
+    "too large": (marked() * 1e6, r"row 0 \('/m/0c'\) holds 1000000\.0"),
     "objects": (np.array([[{}] * 1024] * 3, dtype=object), r"not a whole \.npy file"),
 }
 
@@ -390,7 +390,7 @@ def test_bad_npy(small, array, problem):
     with pytest.raises(DataError, match=problem) as caught:
         WN18(root, log=False)[0]
     assert str(caught.value).startswith(f"{root / 'WN18/features/visual_mobilenetv1_1024.npy'}: ")
-    assert "Cure: fetch visual_mobilenetv1_1024.npy and entities.txt again" in str(caught.value)
+    assert "Cure: write visual_mobilenetv1_1024.npy and its entities.txt again" in str(caught.value)
     assert not list((root / "WN18/processed").glob("features/*"))
     assert WN18(root, image=None, log=False)[0].num_nodes == 4
 
@@ -411,7 +411,7 @@ def test_npy_names(small):
     with pytest.raises(DataError, match=r"entities\.txt, line 3: name given twice: '/m/0a'"):
         WN18(root, log=False)[0]
     (folder / "entities.txt").unlink()
-    with pytest.raises(DataError, match=r"entities\.txt: cannot be read"):
+    with pytest.raises(DataError, match=r"1024\.npy: nothing says whose its rows are\. Cure: write .*entities\.txt"):
         WN18(root, log=False)[0]
 
 
