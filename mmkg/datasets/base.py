@@ -131,9 +131,7 @@ class MultimodalKG(DatasetFiles):
         raw = self.read()
         text_file = self.find(TEXT_FILE)
         if text_file is not None and raw.labels is None:
-            table = read_entity_text(text_file)
-            raw.labels, raw.descriptions, matched = table.aligned(raw.entities)
-            raw.report["text_rows_of_other_entities"] = len(table.ids) - matched
+            raw.add_texts(read_entity_text(text_file), text_file)
         report = {"dataset": self.folder, "options": list(self.options()), **raw.counts(), **raw.report}
         data = raw.to_data()
         if self.pre_filter is not None and not self.pre_filter(data):

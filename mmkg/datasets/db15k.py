@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,6 @@ from mmkg.datasets.download import Remote
 from mmkg.datasets.entity_keys import dbpedia_keys, freebase_keys, table_keys
 from mmkg.datasets.feature_files import FeatureSource
 from mmkg.datasets.raw_graph import RawGraph
-from mmkg.datasets.readers import read_id_triples, read_names
 from mmkg.datasets.split import carve
 
 GRAPH = "https://raw.githubusercontent.com/zjukg/AdaMF-MAT/main/benchmarks/DB15K"
@@ -87,19 +87,16 @@ class DB15K(MultimodalKG):
 
     def read(self) -> RawGraph:
         """Read the id files and apply the split policy."""
-        entities, relations = (read_names(self.raw_file(f"{kind}2id.txt")) for kind in ("entity", "relation"))
-        train, val, test = (
-            read_id_triples(self.raw_file(f"{part}2id.txt"), len(entities), len(relations))
-            for part in ("train", "valid", "test")
-        )
-        report = {"published_validation": _compare(train, val, test), "split_policy": self.split_policy}
+        raw = RawGraph.from_id_files(self.raw_file)
+        train, val, test = raw.train, raw.val, raw.test
+        raw.report |= {"published_validation": _compare(train, val, test), "split_policy": self.split_policy}
         if self.split_policy == "published":
-            return RawGraph(entities, relations, train, val, test, report=report)
+            return raw
         whole = np.unique(train, axis=0, return_index=True)[1]
         train = train[np.sort(whole)]  # distinct, in the order of the file
         outside = _difference(np.unique(val, axis=0), np.concatenate([train, test]))
         carved = carve(train, VALIDATION_SHARE, VALIDATION_SEED)
-        return RawGraph(entities, relations, train[~carved], train[carved], test, outside, report=report)
+        return replace(raw, train=train[~carved], val=train[carved], extra_filter=outside)
 
     def sources(self) -> Sequence[FeatureSource]:
         """MMRNS's BEiT and SBERT features, MMKB's VGG features."""

@@ -13,15 +13,30 @@ import pyarrow.compute as pc
 from mmkg.datasets.base import MultimodalKG
 from mmkg.datasets.processed import fingerprint
 from mmkg.datasets.raw_graph import RawGraph
-from mmkg.datasets.readers import EntityText, columns, read_lines, read_triples, repeated, vocabulary
+from mmkg.datasets.readers import EntityText, columns, oddities, read_lines, read_triples, repeated, vocabulary
 from mmkg.datasets.split import split as split_triples
 from mmkg.errors import DataError
 
-STEMS = {"triples": ("triples",), "train": ("train",), "val": ("valid", "val"), "test": ("test",)}
+STEMS = {
+    "triples": ("triples",),
+    "train": ("train",),
+    "val": ("valid", "val", "validation", "dev"),
+    "test": ("test",),
+}
 SUFFIXES = (".tsv", ".txt")
 ENTITY_FILE, ENTITY_HEADER = "entities.tsv", "id\tname\tdescription"
 # triple files have no header; these first lines are one all the same, and would become a fact unnoticed
-TRIPLE_HEADERS = {"head\trelation\ttail", "subject\tpredicate\tobject"}
+TRIPLE_HEADERS = {
+    "\t".join(names)
+    for names in (
+        ("head", "relation", "tail"),
+        ("subject", "predicate", "object"),
+        ("subject", "relation", "object"),
+        ("source", "relation", "target"),
+        ("h", "r", "t"),
+        ("s", "p", "o"),
+    )
+}
 GIVE = "put triples.tsv (head⇥relation⇥tail) there, or train.tsv, valid.tsv and test.tsv"
 
 
@@ -35,11 +50,11 @@ class MultimodalFolder(MultimodalKG):
             features/       optional: arrays of your own, see :func:`~mmkg.datasets.array_files.read_array`:
                             image_clip.npy or .safetensors, text_e5.npy, and entities.txt with the rows' ids
 
-    Triple files may end in ``.txt`` as well, and ``val`` may stand for ``valid``; a missing or empty ``valid.tsv`` or
-    ``test.tsv`` is an empty split. A folder with ``triples.tsv`` is split by seed: inverse pairs stay together, and
-    nothing is held out that does not occur in train, so that a small graph may hold out less than was asked for. Each
-    distinct triple is then one edge; splits that you give are taken as they are. Names are taken letter by letter;
-    ``report`` counts ``duplicated_lines`` and ``names_with_outer_spaces``, among other things.
+    Triple files may end in ``.txt`` as well, and ``val``, ``validation`` or ``dev`` may stand for ``valid``; a missing
+    or empty ``valid.tsv`` or ``test.tsv`` is an empty split. A folder with ``triples.tsv`` is split by seed: inverse
+    pairs stay together, and nothing is held out that does not occur in train, so that a small graph may hold out less
+    than was asked for. Each distinct triple is then one edge; splits that you give are taken as they are. Names are
+    taken letter by letter; ``report`` counts ``duplicated_lines`` and ``names_with_outer_spaces``, among other things.
 
     Ids follow the sorted names. An entity that stands in ``entities.tsv`` alone is no part of the graph; ``report``
     counts it in ``text_rows_of_other_entities``. Where pictures lie and how they are named says
@@ -120,6 +135,7 @@ class MultimodalFolder(MultimodalKG):
             "files": [file.name for file in files.values()],
             "duplicated_lines": sum(len(ids[part]) - len(distinct[part]) for part in ids),
             "names_with_outer_spaces": sum(name != name.strip() for name in (*entities, *relations)),
+            **oddities([triples.lines for triples in read.values()], list(read.values())),
         }
         if first == "triples":
             report |= {"fractions": list(self.fractions), "seed": self.seed}
@@ -129,8 +145,7 @@ class MultimodalFolder(MultimodalKG):
             train, val, test = (ids.get(part, np.zeros((0, 3), dtype=np.int64)) for part in ("train", "val", "test"))
         raw = RawGraph(entities, relations, train, val, test, report=report)
         if texts is not None:
-            raw.labels, raw.descriptions, matched = texts.aligned(entities)
-            report["text_rows_of_other_entities"] = len(texts.ids) - matched
+            raw.add_texts(texts, self.source / ENTITY_FILE)
         return raw
 
     @property
@@ -179,7 +194,7 @@ def read_entities(path: Path) -> EntityText:
     """Rows of ``entities.tsv``, letter by letter: no quotes, no escapes, nothing trimmed."""
     lines = read_lines(path)
     if len(lines) and lines.text[0].as_py() == ENTITY_HEADER:
-        lines = lines.rest()
+        lines = lines.part(1)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
     wrong = length != 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,18 @@ import torch
 
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.names import readable
-from mmkg.datasets.readers import Lines, read_id_triples, read_names, read_triples, vocabulary
+from mmkg.datasets.readers import (
+    EntityText,
+    Lines,
+    oddities,
+    read_id_triples,
+    read_lines,
+    read_names,
+    read_triples,
+    vocabulary,
+)
+
+PARTS = ("train", "valid", "test")
 
 
 @dataclass
@@ -43,17 +55,29 @@ class RawGraph:
     @classmethod
     def from_id_files(cls, file: Callable[[str], Path]) -> RawGraph:
         """Read ``entity2id.txt``, ``relation2id.txt`` and ``{train,valid,test}2id.txt``, found by ``file``."""
-        entities, relations = (read_names(file(f"{kind}2id.txt")) for kind in ("entity", "relation"))
-        sizes = len(entities), len(relations)
-        parts = [read_id_triples(file(f"{part}2id.txt"), *sizes) for part in ("train", "valid", "test")]
-        return cls(entities, relations, *parts)
+        lines = {kind: read_lines(file(f"{kind}2id.txt")) for kind in ("entity", "relation", *PARTS)}
+        entities, relations = read_names(lines["entity"]), read_names(lines["relation"])
+        parts = [read_id_triples(lines[part], len(entities), len(relations)) for part in PARTS]
+        return cls(entities, relations, *parts, report=oddities(list(lines.values())))
 
     @classmethod
     def from_name_files(cls, file: Callable[[str], Path | Lines]) -> RawGraph:
         """Read ``{train,valid,test}.txt``, found by ``file``; ids follow the sorted names of all three."""
-        parts = [read_triples(file(f"{part}.txt")) for part in ("train", "valid", "test")]
+        parts = [read_triples(file(f"{part}.txt")) for part in PARTS]
         entities, relations = vocabulary(parts)
-        return cls(entities, relations, *(part.to_ids(entities, relations) for part in parts))
+        ids = [part.to_ids(entities, relations) for part in parts]
+        return cls(entities, relations, *ids, report=oddities([part.lines for part in parts], parts))
+
+    def add_texts(self, table: EntityText, path: Path) -> None:
+        """Take labels and descriptions from a table; ``path`` is what a warning calls it."""
+        self.labels, self.descriptions, matched = table.aligned(self.entities)
+        self.report["text_rows_of_other_entities"] = len(table.ids) - matched
+        if table.ids and not matched:
+            warnings.warn(
+                f"{path}: not one of its {len(table.ids)} rows is of an entity of this graph; its first id is "
+                f"{table.ids[0]!r}, an entity's is {self.entities[0]!r}",
+                stacklevel=2,
+            )
 
     def to_data(self) -> KGData:
         """One graph: train, then validation, then test triples, told apart by masks."""
@@ -79,7 +103,7 @@ class RawGraph:
     def counts(self) -> dict:
         """Counts that every graph reports: sizes, self-loops, duplicates, overlaps, unseen entities, texts."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
-        sets = {name: set(map(tuple, triples.tolist())) for name, triples in parts.items()}
+        sets = dict(zip(parts, _distinct(list(parts.values()), len(self.entities), len(self.relations)), strict=True))
         seen = np.zeros(len(self.entities), dtype=bool)
         seen[self.train[:, [0, 2]].ravel()] = True
         unseen = {name: int((~seen[triples[:, [0, 2]]]).any(1).sum()) for name, triples in parts.items()}
@@ -90,10 +114,19 @@ class RawGraph:
             "extra_filter": len(self.extra_filter),
             "duplicates": {name: len(triples) - len(sets[name]) for name, triples in parts.items()},
             "overlap": {
-                f"{a}-{b}": len(sets[a] & sets[b]) for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
+                f"{a}-{b}": len(np.intersect1d(sets[a], sets[b], assume_unique=True))
+                for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
             },
             "self_loops": {name: int((triples[:, 0] == triples[:, 2]).sum()) for name, triples in parts.items()},
             "unseen_in_train": {"entities": int((~seen).sum()), "val": unseen["val"], "test": unseen["test"]},
             "labels": sum(map(bool, self.labels or [])),
             "descriptions": sum(map(bool, self.descriptions or [])),
         }
+
+
+def _distinct(parts: Sequence[np.ndarray], num_entities: int, num_relations: int) -> list[np.ndarray]:
+    """Sorted keys of each part's distinct triples; equal triples have equal keys, whatever part they are in."""
+    triples = np.concatenate(parts).astype(np.int64)  # [E, 3]
+    question = np.unique(triples[:, 0] * num_relations + triples[:, 1], return_inverse=True)[1].reshape(-1)  # [E]
+    key = question * num_entities + triples[:, 2]  # [E], fits: there are no more questions than triples
+    return [np.unique(own) for own in np.split(key, np.cumsum([len(part) for part in parts])[:-1])]

@@ -7,8 +7,10 @@ order mark, with blank lines. Line numbers in errors are those an editor shows.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +28,17 @@ class Lines:
         path: The file.
         text: The lines without their ends, length ``L``.
         number: 1-based line numbers in the file, shape ``[L]``.
+        carriage: True where the line's end has a carriage return, shape ``[L]``.
+        blank: How many blank lines were left out.
+        mark: Whether the file begins with a byte order mark.
     """
 
     path: Path
     text: pa.Array
     number: np.ndarray
+    carriage: np.ndarray
+    blank: int = 0
+    mark: bool = False
 
     def __len__(self) -> int:
         return len(self.text)
@@ -45,9 +53,10 @@ class Lines:
             problem = problem.replace("{line}", shown) + more
             raise DataError(problem, file=self.path, line=int(self.number[at]), cure=cure)
 
-    def rest(self) -> Lines:
-        """The lines after the first."""
-        return Lines(self.path, self.text[1:], self.number[1:])
+    def part(self, start: int, stop: int | None = None) -> Lines:
+        """The lines from one place to another."""
+        at = slice(start, stop)
+        return replace(self, text=self.text[at], number=self.number[at], carriage=self.carriage[at])
 
 
 def read_lines(path: str | Path) -> Lines:
@@ -70,9 +79,14 @@ def lines_of(content: bytes, path: Path) -> Lines:
         raise DataError(f"not UTF-8: {value!r}", file=path, line=line, cure="save the file as UTF-8") from error
     # str.splitlines would also split at U+2028 and U+0085, which occur inside names
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    carriage = np.zeros(len(lines), dtype=bool)
+    if "\r" in text:
+        carriage[:-1] = [end != "\n" for end in re.findall(r"\r\n|\r|\n", text)]
     column = pa.array(lines, type=pa.large_string())
     kept = np.flatnonzero(np.asarray(pc.not_equal(pc.ascii_trim_whitespace(column), "")))
-    return Lines(path, column.take(pa.array(kept)), kept + 1)
+    blank = len(lines) - len(kept) - (lines[-1] == "")  # what follows the last line's end is no line
+    mark = content.startswith(codecs.BOM_UTF8)
+    return Lines(path, column.take(pa.array(kept)), kept + 1, carriage[kept], blank, mark)
 
 
 def _integers(lines: Lines, fields: pa.Array, width: int) -> np.ndarray:
@@ -82,20 +96,20 @@ def _integers(lines: Lines, fields: pa.Array, width: int) -> np.ndarray:
     return np.asarray(pc.cast(fields, pa.int64())).reshape(-1, width)
 
 
-def _counted(path: str | Path) -> Lines:
+def _counted(path: str | Path | Lines) -> Lines:
     """Lines of an id file after its count, which must be right."""
-    lines = read_lines(path)
+    lines = path if isinstance(path, Lines) else read_lines(path)
     if not len(lines):
-        raise DataError("file is empty", file=path, line=1, cure="first line: how many lines follow")
-    first = Lines(lines.path, lines.text[:1], lines.number[:1])
+        raise DataError("file is empty", file=lines.path, line=1, cure="first line: how many lines follow")
+    first = lines.part(0, 1)
     trimmed = pc.ascii_trim_whitespace(first.text)
     count = pc.match_substring_regex(trimmed, r"^[0-9]{1,18}$")
     first.fail_where(pc.invert(count), "not a count: {line}", "first line: how many lines follow")
-    said, rest = int(trimmed[0].as_py()), lines.rest()
+    said, rest = int(trimmed[0].as_py()), lines.part(1)
     if said != len(rest):
         raise DataError(
             f"count says {said}, {len(rest)} lines follow",
-            file=path,
+            file=lines.path,
             line=int(lines.number[0]),
             cure="the file is cut short or the count is wrong; fetch it again or correct the count",
         )
@@ -109,7 +123,7 @@ def columns(fields: pa.Array, width: int) -> list[pa.Array]:
     return [flat.take(pa.array(start + column)) for column in range(width)]
 
 
-def read_names(path: str | Path) -> list[str]:
+def read_names(path: str | Path | Lines) -> list[str]:
     """Names in order of their ids, from ``entity2id.txt`` or ``relation2id.txt``.
 
     The id is the last field, so that names may hold spaces. Ids must be 0 to n - 1, each once.
@@ -140,7 +154,7 @@ def repeated(values: np.ndarray) -> np.ndarray:
     return again
 
 
-def read_id_triples(path: str | Path, num_entities: int, num_relations: int) -> np.ndarray:
+def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: int) -> np.ndarray:
     """Triples from ``train2id.txt`` and its like, whose columns are **h t r**.
 
     Returns:
@@ -225,6 +239,34 @@ def vocabulary(files: Sequence[NamedTriples]) -> tuple[list[str], list[str]]:
     entities = pa.chunked_array([column for f in files for column in (f.head, f.tail)], type=pa.large_string())
     relations = pa.chunked_array([f.relation for f in files], type=pa.large_string())
     return sorted(pc.unique(entities).to_pylist()), sorted(pc.unique(relations).to_pylist())
+
+
+def oddities(files: Sequence[Lines], triples: Sequence[NamedTriples] = ()) -> dict[str, int]:
+    """What readers forgave some files, where there was anything.
+
+    Args:
+        files: All that was read.
+        triples: The files of triples of names among them.
+
+    Returns:
+        ``carriage_returns`` and ``blank_lines``: how many lines; ``byte_order_marks``: how many files;
+        ``entities_if_carriage_returns_stayed``: how many entities a reader would find that leaves them at the tails.
+    """
+    found = {
+        "carriage_returns": sum(int(lines.carriage.sum()) for lines in files),
+        "blank_lines": sum(lines.blank for lines in files),
+        "byte_order_marks": sum(lines.mark for lines in files),
+    }
+    if found["carriage_returns"] and triples:
+        ends = [pa.array(part.lines.carriage) for part in triples]
+        with_end = [part.tail.filter(end) for part, end in zip(triples, ends, strict=True)]
+        without = [part.tail.filter(pc.invert(end)) for part, end in zip(triples, ends, strict=True)]
+        counts = (
+            len(pc.unique(pa.chunked_array(columns, type=pa.large_string())))
+            for columns in (with_end, [*without, *(part.head for part in triples)])
+        )
+        found["entities_if_carriage_returns_stayed"] = sum(counts)
+    return {name: count for name, count in found.items() if count}
 
 
 @dataclass

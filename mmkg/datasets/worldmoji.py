@@ -96,7 +96,7 @@ def read_entities(path: Path) -> tuple[Lines, list[list[str]]]:
     if not len(lines) or lines.text[0].as_py() != HEADER:
         shown = repr(lines.text[0].as_py()[:80]) if len(lines) else "an empty file"
         raise DataError(f"header is {shown}", file=path, line=1, cure="begin with id⇥name⇥description⇥picture")
-    lines = lines.rest()
+    lines = lines.part(1)
     fields = pc.split_pattern(lines.text, "\t")
     wrong = np.asarray(pc.list_value_length(fields)) != 4
     lines.fail_where(wrong, "expected 4 fields: {line}", "separate id, name, description and picture with tabs")

@@ -67,6 +67,8 @@ def test_real_counts(real, kind):
     assert report["overlap"] == {"train-val": 0, "train-test": 0, "val-test": 0}
     assert report["descriptions"] == descriptions
     assert sorted(data.edge_index.flatten().unique().tolist()) == list(range(entities))  # nobody is only a name
+    ends = (report.get("carriage_returns", 0), report.get("entities_if_carriage_returns_stayed", 0))
+    assert ends == ((sum(sizes), 27395) if kind is FB15k_237 else (0, 0))
     assert not any(name != name.strip() for name in data.entity_names + data.relation_names)  # CR LF in FB15k-237
     assert data.edge_type.max() == relations - 1
 

@@ -60,6 +60,7 @@ def load(folder, **options):
     header=st.booleans(),
 )
 @example([("a", "a", "a")], [], [], {}, "\n", "", False)  # one entity, no validation, no test, no texts
+@pytest.mark.filterwarnings("ignore:.*not one of its")  # rows of texts that all belong to others
 def test_given_splits_are_read_back(train, val, test, texts, end, mark, header):
     known = {name for h, _, t in train + val + test for name in (h, t)}
     lines = {
@@ -198,6 +199,25 @@ def test_another_root_leaves_the_folder_alone(ring, tmp_path):
     load(ring, root=tmp_path / "cache")
     assert sorted(ring.rglob("*")) == before
     assert list((tmp_path / "cache" / "my graph" / "processed").glob("graph_*.pt"))
+
+
+def test_texts_of_other_entities_alone_are_told(tmp_path):
+    folder = write(tmp_path / "g", train="Q1\tr\tQ2\n", entities="q1\tOne\t\nq2\tTwo\t\n")
+    told = (
+        r"entities.tsv: not one of its 2 rows is of an entity of this graph; its first id is 'q1', an entity's is 'Q1'"
+    )
+    with pytest.warns(UserWarning, match=told):
+        assert load(folder).report["text_rows_of_other_entities"] == 2
+    (folder / "entities.tsv").rename(folder / "entity2text.tsv")
+    with pytest.warns(UserWarning, match=told.replace("entities", "entity2text")):
+        load(folder)
+
+
+def test_oddities_of_files_are_counted(tmp_path):
+    report = load(write(tmp_path / "g", train="a\tr\tb\r\n\r\nb\tr\tc\r\n", dev="\ufeffa\tr\tc\n")).report
+    assert report["files"] == ["train.tsv", "dev.tsv"]
+    assert (report["carriage_returns"], report["blank_lines"], report["byte_order_marks"]) == (2, 1, 1)
+    assert report["entities_if_carriage_returns_stayed"] == 5  # a, b, c; b and c with it
 
 
 def test_a_folder_that_cannot_be_written_to(ring):

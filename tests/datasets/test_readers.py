@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkg.datasets.readers import read_entity_text, read_id_triples, read_lines, read_names, read_triples, vocabulary
+from mmkg.datasets.readers import (
+    oddities,
+    read_entity_text,
+    read_id_triples,
+    read_lines,
+    read_names,
+    read_triples,
+    vocabulary,
+)
 from mmkg.errors import DataError
 
 BAD_NAMES = {
@@ -174,3 +182,36 @@ def test_line_numbers_are_those_of_an_editor(tmp_path):
     lines = read_lines(tmp_path / "f")
     assert lines.text.to_pylist() == ["a\u2028b", "c"]
     assert np.array_equal(lines.number, [2, 4])
+
+
+def test_what_readers_forgive_is_counted(tmp_path):
+    (tmp_path / "a").write_bytes("\ufeffx\tr\ty\r\n\r\n \ny\tr\tx\nz\tr\tx\r\n".encode())
+    (tmp_path / "b").write_bytes(b"x\tr\tz\ry\tr\tz")
+    (tmp_path / "c").write_bytes(b"\n")
+    files = [read_triples(tmp_path / name) for name in "abc"]
+    assert files[0].lines.carriage.tolist() == [True, False, True]
+    assert files[1].lines.carriage.tolist() == [True, False]
+    assert oddities([file.lines for file in files], files) == {
+        "carriage_returns": 3,
+        "blank_lines": 3,
+        "byte_order_marks": 1,
+        "entities_if_carriage_returns_stayed": 6,  # x, y, z; and y, x and z with a carriage return
+    }
+    assert oddities([file.lines for file in files])["carriage_returns"] == 3
+    (tmp_path / "a").write_bytes(b"x\tr\ty\n")
+    assert oddities([read_lines(tmp_path / "a")]) == {}
+    assert oddities([]) == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from("abcd")] * 3, st.sampled_from(["\n", "\r\n"])), max_size=12))
+def test_entities_of_a_reader_that_leaves_carriage_returns(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("r") / "train.txt"
+    path.write_bytes("".join(f"{h}\t{r}\t{t}{end}" for h, r, t, end in rows).encode())
+    with open(path, newline="\n") as file:  # as Python splits lines that are not told to be universal
+        naive = [line.removesuffix("\n").split("\t") for line in file]
+    found = oddities([(named := read_triples(path)).lines], [named])
+    if any(end == "\r\n" for *_, end in rows):
+        assert found["entities_if_carriage_returns_stayed"] == len({name for h, _, t in naive for name in (h, t)})
+    else:
+        assert found == {}
