@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mmkg.terminal import main_guard, print_table
 
 # Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
 
@@ -44,17 +44,36 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
 
 
 @app.command()
-def audit(dataset: Name, root: Root = "datasets", split_policy: Policy = None, json: Json = False) -> None:
+def audit(
+    dataset: Name,
+    root: Annotated[
+        str | None, typer.Option(help="Folder that holds datasets; for your own folder, where else to write.")
+    ] = None,
+    split_policy: Policy = None,
+    min_support: Annotated[int, typer.Option(min=1, help="Pairs of relations from which a rule counts.")] = 5,
+    csv: Annotated[Path | None, typer.Option(help="Folder to write all tables to, as CSV, and the page.")] = None,
+    json: Json = False,
+) -> None:
     """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
     from mmkg import graph, run
 
     if split_policy and dataset != "db15k":
         raise typer.BadParameter("only db15k has split policies")
-    config = run.RunConfig(dataset=dataset, root=root, options={"split_policy": split_policy} if split_policy else {})
+    options = {"split_policy": split_policy} if split_policy else {}
+    if root is not None and dataset not in run.DATASETS:
+        options["root"] = root
+    config = run.RunConfig(dataset=dataset, root=root or "datasets", options=options)
     run.build.check_names(config)
     opened = run.open_dataset(config, features=False, progress=not json)
-    found = graph.audit(opened.topology, {m: opened.features(m) for m in ("image", "text")}, opened.report)
-    typer.echo(found.findings.to_json(orient="records", force_ascii=False) if json else found.page())
+    features = {m: opened.features(m) for m in ("image", "text")}
+    found = graph.audit(opened.topology, features, opened.report, min_support=min_support)
+    if csv is not None:
+        found.save(csv)
+    if json:
+        typer.echo(found.to_json())
+    else:
+        typer.echo(found.page())
+        typer.echo("\nAll rules, an example for each finding, and the tables: --csv FOLDER, or --json")
 
 
 @app.command()
@@ -260,55 +279,9 @@ def _print_json(value) -> None:
     typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(rows: list[dict], title: str = "") -> None:
-    """Print rows as a table; names in it are text and no markup."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if title:
-        console.print(Text(title, style="bold"))
-    table = Table(box=SIMPLE)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    for column in columns:
-        table.add_column(Text(column))
-    for row in rows:
-        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
-    console.print(table)
-
-
 def main() -> None:
     """Entry point of the command ``mmkg``."""
     main_guard(app)
-
-
-def main_guard(command: Callable[[], None]) -> None:
-    """Run a command: errors in one line on stderr, a traceback with ``--debug`` only.
-
-    Exit status 0 when all went well, 1 for bad input, 2 for a wrong command line, 130 when stopped.
-    """
-    debug = "--debug" in sys.argv
-    if debug:
-        sys.argv.remove("--debug")
-    from mmkg.errors import MMKGError
-
-    try:
-        command()
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        typer.echo("stopped", err=True)
-        sys.exit(130)
-    except (MMKGError, ValueError, OSError, RuntimeError) as error:
-        memory = type(error).__name__ == "OutOfMemoryError"
-        if debug or (isinstance(error, RuntimeError) and not memory):
-            raise
-        if memory:
-            error = f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim"
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)
 
 
 if __name__ == "__main__":

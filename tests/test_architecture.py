@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "analysis": BASE | {"graph", "samplers", "evaluation"},
     # a run joins a dataset, a model and its training; the command line joins all; nothing imports the command line
     "run": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training"},
-    "cli": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training", "analysis", "run"},
+    "terminal": BASE,
+    "cli": BASE
+    | {"terminal", "graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training", "analysis", "run"},
 }
 
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import textwrap
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
 
 from mmkg.errors import DataError
+from mmkg.graph.audit_page import render
 from mmkg.graph.categories import relation_categories
-from mmkg.graph.findings import SEVERITIES, SPLITS, Findings, SplitTriples
-from mmkg.graph.inverse import KINDS, answerable, relation_rules
+from mmkg.graph.findings import SPLITS, Findings, SplitTriples
+from mmkg.graph.inverse import relation_rules
+from mmkg.graph.leaks import look_at_rules
 from mmkg.types import Features
 
-HEADINGS = {"problem": "Problems", "caution": "Look at these", "fact": "Facts", "fine": "Looked for and not found"}
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 COUNTED_HERE = {  # of a reader's report: what the audit counts itself, or what is no count of something odd
-    *("dataset", "options", "entities", "relations", "triples", "extra_filter", "duplicates", "overlap"),
-    *("self_loops", "unseen_in_train", "labels", "descriptions", "image", "text", "split_policy"),
+    *("dataset", "options", "entities", "relations", "triples", "extra_filter", "duplicates", "overlap", "self_loops"),
+    *("unseen_in_train", "labels", "descriptions", "image", "text", "split_policy", "files", "fractions", "seed"),
+    *("carriage_returns", "entities_if_carriage_returns_stayed"),
+}
+READERS_ADVICE = {
+    "blank_lines": "Left out; a reader that counts lines would count them.",
+    "byte_order_marks": "Taken off; another reader may take it for a part of the first name.",
+    "duplicated_lines": "Where splits are given the copies are kept, where triples.tsv is split each is one edge.",
+    "names_with_outer_spaces": "Names are taken letter by letter: remove the spaces if they mean nothing.",
+    "text_rows_of_other_entities": "Texts whose id is no entity's: check the ids, or leave them if they are of others.",
+    "pictures": "As many entities have a picture in images/; dataset.encode_images() makes features of them.",
 }
 
 
@@ -28,12 +39,13 @@ class Audit:
     """What :func:`audit` found.
 
     Attributes:
-        findings: One row a finding, the gravest first: ``severity`` ("problem", "caution", "fact", or "fine" for what
-            was looked for and is not there), ``finding``, ``count``, ``of`` (out of how many), ``share``, ``example``,
-            ``advice``.
+        findings: One row a finding, the gravest first: ``severity`` ("problem", "caution", "fact"; "fine" for what was
+            looked for and is not there; "unjudged" where there was nothing to look at), ``topic``, ``finding``,
+            ``count``, ``of`` (out of how many; 0 for a mere count), ``share``, ``example``, ``advice``.
         rules: Trivial rules between relations, as :func:`~mmkg.graph.inverse.relation_rules` gives them, with names.
-        categories: As :func:`~mmkg.graph.relation_categories` gives them, on train.
+        categories: As :func:`~mmkg.graph.relation_categories` gives them, on train, with names.
         degrees: Quantiles of the entities' number of distinct train triples.
+        coverage: Share of entities, and of the heads and tails of each split's distinct triples, that have a modality.
         title: Sizes, in one line.
     """
 
@@ -41,6 +53,7 @@ class Audit:
     rules: pd.DataFrame
     categories: pd.DataFrame
     degrees: pd.Series
+    coverage: pd.DataFrame
     title: str = ""
 
     def count(self, finding: str) -> int:
@@ -50,22 +63,40 @@ class Audit:
             raise KeyError(f"no finding {finding!r}; there are: {'; '.join(self.findings.finding)}")
         return int(rows["count"].iloc[0])
 
+    def severity(self, finding: str) -> str:
+        """The severity of one finding."""
+        self.count(finding)
+        return self.findings.set_index("finding").severity[finding]
+
     def page(self, width: int = 100) -> str:
         """The findings as a page of plain text."""
-        lines = [self.title]
-        for severity in SEVERITIES:
-            rows = self.findings[self.findings.severity == severity]
-            if rows.empty:
-                continue
-            lines += ["", f"{HEADINGS[severity]}:"]
-            if severity == "fine":
-                lines += _wrap("; ".join(rows.finding), width, "  ")
-                continue
-            for row in rows.itertuples():
-                lines.append(f"  {row.finding}: {row.count:,} of {row.of:,} ({row.share:.1%})")
-                lines += _wrap(f"e.g. {row.example}" if row.example else "", width, "      ")
-                lines += _wrap(f"-> {row.advice}" if row.count else "", width, "      ")
-        return "\n".join(lines)
+        return render(self, width)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables by name."""
+        return {
+            "findings": self.findings,
+            "rules": self.rules,
+            "categories": self.categories,
+            "degrees": self.degrees.rename_axis("quantile").reset_index(),
+            "coverage": self.coverage.rename_axis("modality").reset_index(),
+        }
+
+    def to_json(self) -> str:
+        """All tables, and the title, for a program to read: a list of rows by name."""
+        tables = {name: json.loads(table.to_json(orient="records")) for name, table in self.tables().items()}
+        return json.dumps({"title": self.title, **tables}, indent=1, ensure_ascii=False)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write each table as ``<name>.csv`` and the page as ``page.txt``; gives their paths."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / "page.txt"]
+        paths[0].write_text(self.page() + "\n", encoding="utf-8")
+        for name, table in self.tables().items():
+            paths.append(folder / f"{name}.csv")
+            table.to_csv(paths[-1], index=False)
+        return paths
 
 
 def audit(
@@ -88,7 +119,7 @@ def audit(
         features: Features by modality; None for a modality that the dataset does not have.
         report: ``dataset.report``: what the reader of the raw files counted is passed on.
         min_confidence: Of rules between relations, see :func:`~mmkg.graph.inverse.relation_rules`.
-        min_support: The same.
+        min_support: The same. Relations with fewer pairs are not judged.
         leak: Share of a split's triples, given away by trivial rules, from which this is called a problem.
 
     Example:
@@ -104,35 +135,39 @@ def audit(
     _look_at_triples(graph, found)
     train = graph.triples["train"]
     size = graph.num_nodes, graph.num_relations
-    rules = relation_rules(
-        torch.stack(train[::2]), train[1], *size, min_confidence=min_confidence, min_support=min_support
-    )
-    _look_at_rules(graph, found, rules, rules.back >= min_confidence, leak)
+    thresholds = {"min_confidence": min_confidence, "min_support": min_support}
+    rules = relation_rules(torch.stack(train[::2]), train[1], *size, **thresholds)
+    rules = look_at_rules(graph, found, rules, leak=leak, **thresholds)
     _look_at_entities(graph, found)
     ends = torch.cat([train[0], train[2][train[0] != train[2]]])  # a self-loop is one triple of its entity
     degree = torch.bincount(ends, minlength=size[0])  # [N]
     degrees = pd.Series(degree.numpy(), name="train triples").quantile(QUANTILES)
-    shown = ", ".join(f"{q:.0%}: {value:.0f}" for q, value in degrees.items()) if size[0] else ""
+    single = (degree == 1).nonzero().flatten()
     advice = "Report metrics by degree; such an entity is known by its picture and text, or hardly at all."
-    found.add("entities with a single train triple", int((degree == 1).sum()), size[0], f"quantiles {shown}", advice)
+    example = graph.entity(int(single[0])) if single.numel() else ""
+    found.topic = "degrees"
+    found.add("entities with a single train triple", single.numel(), size[0], example, advice, fine=True)
     categories = relation_categories(torch.stack(train[::2]), train[1], size[1])
+    categories.insert(0, "relation", [graph.relation(number) for number in range(size[1])])
+    found.topic = "categories"
     for category in ("1-1", "1-N", "N-1", "N-N"):
         rows = categories[categories.category == category]
         example = graph.relation(rows.triples.idxmax()) if len(rows) else ""
         advice = f"{rows.triples.sum():,} train triples are of this kind; read ranks by category and side."
         found.add(f"relations {category}", len(rows), size[1], example, advice)
-    _look_at_coverage(graph, found, features or {})
+    coverage = _look_at_coverage(graph, found, features or {})
     _look_at_names(graph, found)
-    for name, count in _counts({k: v for k, v in (report or {}).items() if k not in COUNTED_HERE}):
-        advice = "Counted while the raw files were read; see the dataset's class for what it means."
-        found.add(f"reader: {name}", count, count, "", advice)
-    rules = rules.assign(body_name=rules.body.map(graph.relation), head_name=rules["head"].map(graph.relation))
-    return Audit(found.table(), rules, categories, degrees, graph.title())
+    _look_at_report(found, report or {})
+    return Audit(found.table(), rules, categories, degrees, coverage, graph.title())
 
 
 def _look_at_triples(graph: SplitTriples, found: Findings) -> None:
-    """Duplicates, overlap, what is nowhere else, self-loops, what is set aside."""
-    keys = graph.keys
+    """Empty splits, duplicates, overlap, what is nowhere else, self-loops, what is set aside."""
+    keys, found.topic = graph.keys, "triples"
+    empty = [split for split in SPLITS if not graph.lines[split]]
+    advice = "Hold some triples out: without validation no setting can be chosen, without test nothing be claimed."
+    severity = "problem" if "train" in empty else "caution"
+    found.add("empty splits", len(empty), len(SPLITS), ", ".join(empty), advice, severity)
     for split in SPLITS:
         count = graph.lines[split] - keys[split].numel()
         advice = {
@@ -146,9 +181,8 @@ def _look_at_triples(graph: SplitTriples, found: Findings) -> None:
         )
     for split, others in (("val", ("train", "test")), ("test", ("train",))):
         here = keys[split]
-        found.add(
-            f"distinct triples in {split}", here.numel(), graph.lines[split], "", "Metrics are about this many facts."
-        )
+        advice = "Metrics are about this many facts."
+        found.add(f"distinct triples in {split}", here.numel(), graph.lines[split], "", advice)
         for other in others:
             advice = {
                 ("val", "train"): "Carve a new validation split out of train: this one rewards learning by heart.",
@@ -158,9 +192,8 @@ def _look_at_triples(graph: SplitTriples, found: Findings) -> None:
             both = here[torch.isin(here, keys[other])]
             found.add_triples(f"{split} triples that are also in {other}", both, here.numel(), advice, "problem")
         rest = here[~torch.isin(here, torch.cat([keys[s] for s in SPLITS if s != split]))]
-        found.add_triples(
-            f"{split} triples in no other split", rest, here.numel(), "Only these tell anything that is not known."
-        )
+        advice = "Only these tell anything that is not known."
+        found.add_triples(f"{split} triples in no other split", rest, here.numel(), advice)
     for split in SPLITS:
         h, _, t = graph.triples[split]
         advice = (
@@ -175,49 +208,9 @@ def _look_at_triples(graph: SplitTriples, found: Findings) -> None:
         found.add_triples("triples set aside for the filter", key, extra.shape[1], advice)
 
 
-def _look_at_rules(graph: SplitTriples, found: Findings, rules: pd.DataFrame, mutual: pd.Series, leak: float) -> None:
-    """Relations that repeat one another, and what this gives away."""
-    pairs = rules[mutual & (rules.body < rules["head"])]
-    size = graph.num_relations
-    advice = {
-        "inverse": "Keep one of the two (as WN18RR does), or keep both directions of a pair in one split.",
-        "duplicate": "Merge the two or keep one, or keep a pair's triples in one split.",
-        "symmetric": "Keep both directions of a pair in one split; a scorer must be able to be symmetric (not TransE).",
-        "one-way": "The body implies the head: keep a pair's triples in one split where they straddle train and test.",
-    }
-    for finding, kind, rows, of in (
-        ("inverse relation pairs", "inverse", pairs[pairs.kind == "inverse"], size * (size - 1) // 2),
-        ("near-duplicate relation pairs", "duplicate", pairs[pairs.kind == "duplicate"], size * (size - 1) // 2),
-        ("symmetric relations", "symmetric", rules[rules.kind == "symmetric"], size),
-        ("one-way rules between relations", "one-way", rules[~mutual], size * (size - 1)),
-    ):
-        found.add(finding, len(rows), of, _told(graph, rows), advice[kind], "caution")
-    for split in ("val", "test"):
-        keys, triples = graph.keys[split], graph.triples[split]
-        fires = answerable(rules, graph.triples["train"], triples, graph.num_nodes)  # masks [E']
-        every = fires["inverse"] | fires["duplicate"] | fires["symmetric"]
-        share = int(every.sum()) / max(keys.numel(), 1)
-        advice = "A look-up in train finds them: compare models with that, or take a version without such relations."
-        severity = "problem" if share >= leak else "caution"
-        found.add_triples(f"{split} triples that a trivial rule answers", keys[every], keys.numel(), advice, severity)
-        for kind in KINDS:
-            advice = f"Report metrics without these beside the whole; rules mined on train, kind: {kind}."
-            found.add_triples(f"{split} triples that a rule answers: {kind}", keys[fires[kind]], keys.numel(), advice)
-
-
-def _told(graph: SplitTriples, rules: pd.DataFrame) -> str:
-    """The best supported of some rules."""
-    if rules.empty:
-        return ""
-    rule = rules.iloc[0]
-    names = graph.relation(int(rule.body)), graph.relation(int(rule["head"]))
-    shown = names[0] if rule.kind == "symmetric" else f"{names[0]} => {names[1]}"
-    turned = ", turned round" if rule.kind == "inverse" else ""
-    return f"{shown}{turned} ({int(rule.support):,} pairs, confidence {rule.confidence:.2f}, back {rule.back:.2f})"
-
-
 def _look_at_entities(graph: SplitTriples, found: Findings) -> None:
     """Entities and relations that train does not show, and the triples that hold them."""
+    found.topic = "entities"
     h, r, t = graph.triples["train"]
     entity = torch.bincount(torch.cat([h, t]), minlength=graph.num_nodes) > 0  # [N]
     relation = torch.bincount(r, minlength=graph.num_relations) > 0  # [R]
@@ -233,38 +226,43 @@ def _look_at_entities(graph: SplitTriples, found: Findings) -> None:
             found.add_triples(f"{split} triples with an unseen {name}", keys[~seen], keys.numel(), advice, "caution")
 
 
-def _look_at_coverage(graph: SplitTriples, found: Findings, features: Mapping[str, Features | None]) -> None:
+def _look_at_coverage(graph: SplitTriples, found: Findings, features: Mapping[str, Features | None]) -> pd.DataFrame:
     """Who has a picture, a text or a description: entities, and triples by split and side."""
-    present = {m: f.present.cpu() for m, f in features.items() if f is not None}
-    for modality in (m for m, f in features.items() if f is None):
-        advice = f"A model sees no {modality} here: get or encode the features, see the dataset's card."
-        found.add(f"entities without {modality}", graph.num_nodes, graph.num_nodes, "", advice)
+    nobody = torch.zeros(graph.num_nodes, dtype=torch.bool)
+    present = {m: nobody if f is None else f.present.cpu() for m, f in features.items()}
     descriptions = graph.listed("descriptions")
     if descriptions is not None:
         present["description"] = torch.tensor([bool(text.strip()) for text in descriptions], dtype=torch.bool)
+    shares: dict[str, dict[str, float]] = {}
     for modality, has in present.items():
         if has.numel() != graph.num_nodes:
             raise DataError(f"{modality} is given for {has.numel()} entities, the graph has {graph.num_nodes}")
-        absent = (~has).nonzero().flatten()
+        absent, found.topic = (~has).nonzero().flatten(), "coverage"
         advice = "Say beside the metrics how many lack it, and read them by presence."
+        if not has.any() and modality != "description":
+            advice = f"A model sees no {modality} here: get or encode the features, see the dataset's card."
         example = graph.entity(int(absent[0])) if absent.numel() else ""
-        found.add(f"entities without {modality}", absent.numel(), has.numel(), example, advice)
-        if not has.any():
-            continue  # the splits would only say the same six times more
+        found.add(f"entities without {modality}", absent.numel(), has.numel(), example, advice, fine=True)
+        row = shares[modality] = {"entities": has.double().mean().item()}
+        found.topic = "sides"
         for split in SPLITS:
             for side, ids in zip(("head", "tail"), graph.triples[split][::2], strict=True):
-                keys = graph.keys[split][~has[ids]]
-                advice = f"Read ranks of the {side} side by whether the answer has it."
-                found.add_triples(f"{split} {side}s without {modality}", keys, ids.numel(), advice)
+                keys, advice = graph.keys[split][~has[ids]], f"Read ranks of the {side} side by whether it is there."
+                row[f"{split} {side}"] = has[ids].double().mean().item()  # NaN where the split is empty
+                if has.any():  # or else the splits would only say the same six times more
+                    found.add_triples(f"{split} {side}s without {modality}", keys, ids.numel(), advice, fine=True)
+    found.topic = "coverage"
     for modality, f in features.items():
         if f is not None:
             empty = int((~f.mask.any(1)).sum())
             advice = "Encode these again or set their row to -1: present in name, with nothing to look at."
             found.add(f"{modality} rows without content", empty, f.mask.shape[0], "", advice, "caution")
+    return pd.DataFrame.from_dict(shares, orient="index")
 
 
 def _look_at_names(graph: SplitTriples, found: Findings) -> None:
     """Names that end in white space: carriage returns that a reader did not strip make two entities of one."""
+    found.topic = "reading"
     for kind in ("entity", "relation"):
         names = graph.listed(f"{kind}_names")
         if names is not None:
@@ -274,6 +272,19 @@ def _look_at_names(graph: SplitTriples, found: Findings) -> None:
             found.add(what, len(odd), len(names), repr(odd[0]) if odd else "", advice, "problem")
 
 
+def _look_at_report(found: Findings, report: Mapping) -> None:
+    """What the reader of the raw files forgave or counted."""
+    found.topic, ends = "reading", report.get("carriage_returns", 0)
+    if "entities" in report:
+        stayed = report.get("entities_if_carriage_returns_stayed")
+        example = f"left at the tails, they make {stayed:,} entities of {report['entities']:,}" if stayed else ""
+        advice = "They are taken off here. See to it that whatever else reads these files takes them off, too."
+        found.add("lines that end with a carriage return", ends, None, example, advice, "caution")
+    for name, count in _counts({k: v for k, v in report.items() if k not in COUNTED_HERE}):
+        advice = "Counted while the raw files were read; see the dataset's class for what it means."
+        found.add(f"reader: {name.replace('_', ' ')}", count, None, "", READERS_ADVICE.get(name, advice))
+
+
 def _counts(report: Mapping, prefix: str = "") -> list[tuple[str, int]]:
     """Positive whole numbers in a nested report, with their path."""
     rows = []
@@ -281,9 +292,5 @@ def _counts(report: Mapping, prefix: str = "") -> list[tuple[str, int]]:
         if isinstance(value, Mapping):
             rows += _counts(value, f"{prefix}{key} ")
         elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            rows.append((f"{prefix}{key}".replace("_", " "), value))
+            rows.append((f"{prefix}{key}", value))
     return rows
-
-
-def _wrap(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)

@@ -11,7 +11,8 @@ from torch import Tensor
 from mmkg.errors import DataError
 
 SPLITS = ("train", "val", "test")
-SEVERITIES = ("problem", "caution", "fact", "fine")
+SEVERITIES = ("problem", "caution", "fact", "fine", "unjudged")
+COLUMNS = ("severity", "topic", "finding", "count", "of", "share", "example", "advice")
 
 
 @dataclass
@@ -95,22 +96,41 @@ class Findings:
     """
 
     def __init__(self, graph: SplitTriples) -> None:
-        self.graph, self.rows = graph, []
+        self.graph, self.rows, self.topic = graph, [], ""
 
     def add(
-        self, finding: str, count: int, of: int, example: str, advice: str, severity: str = "fact", floor: int = 0
+        self,
+        finding: str,
+        count: int,
+        of: int | None,
+        example: str,
+        advice: str,
+        severity: str = "fact",
+        fine: bool | None = None,
     ) -> None:
-        """Add a finding; one that is worse than a fact and counts no more than ``floor`` is fine."""
-        severity = "fine" if severity != "fact" and count <= floor else severity
-        share = count / of if of else 0.0
-        self.rows.append((severity, finding, count, of, share, example if count else "", advice))
+        """Add a finding.
 
-    def add_triples(self, finding: str, keys: Tensor, of: int, advice: str, severity: str = "fact") -> None:
+        Args:
+            finding: What was looked for.
+            count: How often it was found.
+            of: Out of how many; None for a mere count. Out of none at all, nothing can be said: it is "unjudged".
+            example: One of them, or nothing.
+            advice: What to do about it.
+            severity: "problem", "caution" or "fact", where it was found.
+            fine: Whether to have found none is good news; None for "if it is more than a fact".
+        """
+        fine = severity != "fact" if fine is None else fine
+        severity = "unjudged" if of == 0 else "fine" if fine and not count else severity
+        share = count / of if of else 0.0
+        self.rows.append((severity, self.topic, finding, count, of or 0, share, example if count else "", advice))
+
+    def add_triples(
+        self, finding: str, keys: Tensor, of: int, advice: str, severity: str = "fact", fine: bool | None = None
+    ) -> None:
         """Add a finding about triples, given by their keys."""
-        self.add(finding, keys.numel(), of, self.graph.show(keys), advice, severity)
+        self.add(finding, keys.numel(), of, self.graph.show(keys), advice, severity, fine)
 
     def table(self) -> pd.DataFrame:
         """The findings, the gravest first."""
-        columns = ["severity", "finding", "count", "of", "share", "example", "advice"]
         self.rows.sort(key=lambda row: SEVERITIES.index(row[0]))  # stable: within a severity as they were looked for
-        return pd.DataFrame(self.rows, columns=columns)
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))

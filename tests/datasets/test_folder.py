@@ -203,9 +203,7 @@ def test_another_root_leaves_the_folder_alone(ring, tmp_path):
 
 def test_texts_of_other_entities_alone_are_told(tmp_path):
     folder = write(tmp_path / "g", train="Q1\tr\tQ2\n", entities="q1\tOne\t\nq2\tTwo\t\n")
-    told = (
-        r"entities.tsv: not one of its 2 rows is of an entity of this graph; its first id is 'q1', an entity's is 'Q1'"
-    )
+    told = r"entities.tsv: not one of its 2 rows is of an entity of this graph; its first id is 'q1', an .*'Q1'"
     with pytest.warns(UserWarning, match=told):
         assert load(folder).report["text_rows_of_other_entities"] == 2
     (folder / "entities.tsv").rename(folder / "entity2text.tsv")
