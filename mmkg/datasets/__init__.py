@@ -1,7 +1,7 @@
 """Multimodal knowledge graphs as PyG datasets."""
 
 from mmkg.datasets.base import MultimodalKG
-from mmkg.datasets.convert import from_networkx, from_pandas, to_networkx, to_pandas
+from mmkg.datasets.convert import from_networkx, from_pandas, to_networkx, to_pandas, to_pykeen
 from mmkg.datasets.db15k import DB15K
 from mmkg.datasets.fb15k import FB15K
 from mmkg.datasets.fb15k_237 import FB15k_237
@@ -32,4 +32,5 @@ __all__ = [
     "from_triples",
     "to_networkx",
     "to_pandas",
+    "to_pykeen",
 ]

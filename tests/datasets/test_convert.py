@@ -1,15 +1,25 @@
 """To pandas and networkx and back: nothing is lost on the way, and what cannot be a graph is refused."""
 
 import io
+import sys
 
 import networkx as nx
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmkg.datasets import MultimodalFolder, from_networkx, from_pandas, from_triples, to_networkx, to_pandas
+from mmkg.datasets import (
+    DB15K,
+    MultimodalFolder,
+    from_networkx,
+    from_pandas,
+    from_triples,
+    to_networkx,
+    to_pandas,
+    to_pykeen,
+)
 from mmkg.errors import DataError
 
 NAMES = st.one_of(st.sampled_from(["a", "A", "Zürich", "東京 都", " a", "nan", "1"]), st.text(min_size=1))
@@ -120,6 +130,75 @@ def test_masks_that_overlap_are_refused():
     for convert in (to_pandas, to_networkx):
         with pytest.raises(DataError, match="edge 1 is not in one split but in 2"):
             convert(data)
+
+
+# to PyKEEN, where it is installed -------------------------------------------------------------------------------------
+
+
+def test_without_pykeen_the_cure_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pykeen.triples", None)  # as where it is not installed
+    with pytest.raises(DataError, match=r"PyKEEN cannot be imported .* Cure: pip install 'mmkg\[pykeen\]'"):
+        to_pykeen(from_triples([("a", "r", "b")]))
+
+
+@pytest.fixture
+def pykeen():
+    return pytest.importorskip(
+        "pykeen", reason="pip install 'mmkg[pykeen]' to hold the conversion against PyKEEN itself"
+    )
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS.filter(len))
+def test_pykeen_has_our_ids_and_names(pykeen, rows):
+    data = from_pandas(pd.DataFrame(rows, columns=COLUMNS, dtype=str))
+    factories = to_pykeen(data)
+    assert list(factories) == ["train", "val", "test"]
+    for part, factory in factories.items():
+        keep = data[f"{part}_mask"]
+        ours = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], 1)[keep]  # [E_part, 3]
+        assert torch.equal(factory.mapped_triples, ours)
+        assert (factory.num_entities, factory.num_relations) == (data.num_nodes, data.num_relations)
+        assert factory.entity_to_id == {name: at for at, name in enumerate(data.entity_names)}
+        assert factory.relation_to_id == {name: at for at, name in enumerate(data.relation_names)}
+        if len(ours):
+            labelled = factory.label_triples(factory.mapped_triples).tolist()
+            assert labelled == [list(row[:3]) for row in rows if row[3] == part]
+
+
+def test_pykeen_trains_on_them_and_ranks_as_we_do(pykeen, root):
+    from pykeen.evaluation import RankBasedEvaluator
+    from pykeen.models import DistMult as Theirs
+
+    from mmkg.evaluation import rank
+    from mmkg.graph import Facts
+    from mmkg.scorers import DistMult
+
+    data = DB15K(root)[0]
+    factories = to_pykeen(data)
+    torch.manual_seed(0)
+    theirs, ours = Theirs(triples_factory=factories["train"], embedding_dim=8), DistMult(7, 2, 8)
+    with torch.no_grad():
+        ours.node_emb.weight.copy_(theirs.entity_representations[0](None))
+        ours.rel_emb.weight.copy_(theirs.relation_representations[0](None))
+    test = factories["test"].mapped_triples
+    known = [factories["train"].mapped_triples, factories["val"].mapped_triples, data.extra_filter.t()]
+    results = RankBasedEvaluator().evaluate(theirs, test, additional_filter_triples=known, batch_size=2, use_tqdm=False)
+    ranks = rank(ours, test, Facts.from_data(data, ("train", "val", "test")))
+    assert float((1 / ranks.realistic).mean()) == pytest.approx(results.get_metric("both.realistic.mrr"), rel=1e-6)
+
+
+def test_what_pykeen_cannot_be_given(pykeen, root):
+    with pytest.raises(
+        DataError, match=r"the graph has no train_mask, val_mask, test_mask\. Cure: give the whole graph"
+    ):
+        to_pykeen(DB15K(root, split="train")[0])
+    with pytest.raises(DataError, match="the graph has no entity"):
+        to_pykeen(from_triples([]))
+    data = from_triples([("a", "r", "b")])
+    data.entity_names = ["a", "a"]
+    with pytest.raises(DataError, match="entity name 'a' is there twice"):
+        to_pykeen(data)
 
 
 def frame(**columns):
