@@ -1,7 +1,7 @@
 """Bad input of every kind, in one table: refused in one line that names file, problem and cure, and never executed.
 
-Each case spoils one file of a sound dataset, once before it was ever opened and once after. What was there must be there
-as it was, byte by byte, and nothing half-made beside it.
+Each case spoils one file of a sound dataset, once before it was ever opened and once after. What was there must stay
+as it was, byte by byte, with nothing half-made beside it.
 """
 
 import gzip
