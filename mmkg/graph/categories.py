@@ -30,10 +30,14 @@ def relation_categories(
         >>> relation_categories(edge_index, edge_type, 2).category.tolist()
         ['1-N', '1-1']
     """
-    triples = torch.unique(torch.stack([edge_type, edge_index[0], edge_index[1]]), dim=1)  # [3, E']
-    count = torch.bincount(triples[0], minlength=num_relations)  # [R]
-    heads = torch.bincount(torch.unique(triples[[0, 1]], dim=1)[0], minlength=num_relations)  # [R], distinct heads
-    tails = torch.bincount(torch.unique(triples[[0, 2]], dim=1)[0], minlength=num_relations)  # [R], distinct tails
+    # distinct pairs by keys: many times faster than torch.unique over columns; a pair's number keeps the next key small
+    size = 1 + (int(edge_index.max()) if edge_index.numel() else 0)
+    with_head, number = torch.unique(edge_type * size + edge_index[0], return_inverse=True)  # [H], [E]
+    with_both = torch.unique(number * size + edge_index[1])  # [E'], distinct triples
+    with_tail = torch.unique(edge_type * size + edge_index[1])  # [T]
+    count = torch.bincount(with_head[with_both // size] // size, minlength=num_relations)  # [R]
+    heads = torch.bincount(with_head // size, minlength=num_relations)  # [R], distinct heads
+    tails = torch.bincount(with_tail // size, minlength=num_relations)  # [R], distinct tails
     tails_per_head, heads_per_tail = count / heads.clamp(min=1), count / tails.clamp(min=1)  # [R], [R]
     names = []
     for n, many_tails, many_heads in zip(

@@ -80,18 +80,19 @@ def answerable(
         For each of ``inverse``, ``duplicate`` and ``symmetric`` a boolean mask ``[Q]``.
     """
     (h, r, t), (ask_h, ask_r, ask_t) = train, asked
-    no_loop = h != t
-    known, relation = (h * num_nodes + t)[no_loop], r[no_loop]  # [E'], [E']
-    base = 1 + max((int(x.max()) for x in (r, ask_r) if x.numel()), default=0)  # no rule mentions a relation above
+    base = 1 + max((int(x.max()) for x in (r, ask_r) if x.numel()), default=0)
     found = {}
     for kind in KINDS:
-        rows = rules[rules.kind == kind]
-        allowed = torch.tensor((rows.body * base + rows["head"]).tolist(), dtype=torch.long)  # [rules of this kind]
+        rows = rules[(rules.kind == kind) & (rules.body < base) & (rules["head"] < base)]  # others cannot fire here
+        body, head = (torch.tensor(rows[name].tolist(), dtype=torch.long) for name in ("body", "head"))  # [rules]
+        says, hears = (torch.zeros(base, dtype=torch.bool) for _ in range(2))  # [base]: relations that rules mention
+        says[body], hears[head] = True, True
+        known, own = ((h != t) & says[r]).nonzero().view(-1), hears[ask_r].nonzero().view(-1)  # [E'], [Q']
         wanted = ask_h * num_nodes + ask_t if kind == "duplicate" else ask_t * num_nodes + ask_h  # [Q]
-        place, body = join(wanted, known)  # [M], [M]
-        fires = torch.isin(relation[body] * base + ask_r[place], allowed)  # [M]
+        place, link = join(wanted[own], (h * num_nodes + t)[known])  # [M], [M]
+        fires = torch.isin(r[known[link]] * base + ask_r[own[place]], body * base + head)  # [M]
         mask = torch.zeros_like(ask_h, dtype=torch.bool)
-        mask[place[fires]] = True  # [Q]
+        mask[own[place[fires]]] = True  # [Q]
         found[kind] = mask
     return found
 

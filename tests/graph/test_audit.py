@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from mmkg.errors import DataError
 from mmkg.graph import audit, relation_categories, relation_rules
 from mmkg.graph.audit_page import percent
+from mmkg.graph.inverse import answerable
 from mmkg.types import Features
 
 N = 50  # LIKES joins each entity of a ring to the next, KNOWS to the seventh after it
@@ -130,6 +131,14 @@ def test_rules_say_support_and_confidence_and_read_no_loops():
     rows = torch.tensor(likes + turned(likes[:20], NEW) + [(7, LIKES, 7), (7, NEW, 7)] + likes[:9])
     rules = relation_rules(rows[:, [0, 2]].T, rows[:, 1], N, 3, min_confidence=0.4)
     assert rules.values.tolist() == [["inverse", LIKES, NEW, 20, 0.4, 1.0], ["inverse", NEW, LIKES, 20, 1.0, 0.4]]
+
+
+def test_rules_of_relations_that_are_not_there_answer_nothing():
+    rules = pd.DataFrame(
+        [["duplicate", 0, 3, 9, 1.0, 1.0]], columns=["kind", "body", "head", "support", "confidence", "back"]
+    )
+    train = tuple(torch.tensor(x) for x in ([0, 0], [0, 1], [1, 1]))  # with two relations, 0 => 3 looks like 1 => 1
+    assert not any(mask.any() for mask in answerable(rules, train, train, 2).values())
 
 
 def test_overlap_is_counted_on_distinct_triples():

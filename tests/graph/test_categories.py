@@ -1,6 +1,8 @@
 """Relation categories on relations made for them."""
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkg.graph import relation_categories
 
@@ -21,3 +23,16 @@ def test_each_category_and_the_empty_relation():
 def test_the_threshold_itself_counts_as_many():
     h, t = torch.tensor([0, 0, 1]), torch.tensor([1, 2, 3])
     assert relation_categories(torch.stack([h, t]), torch.zeros(3, dtype=torch.long), 1).category.tolist() == ["1-N"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 5)), max_size=40), st.integers(0, 2**20))
+def test_averages_match_plain_sets(rows, shift):
+    h, r, t = torch.tensor(rows, dtype=torch.long).reshape(-1, 3).T
+    table = relation_categories(torch.stack([h, t]) + shift, r, 4)
+    for relation, told in enumerate(table.itertuples()):
+        triples = {row for row in rows if row[1] == relation}
+        heads, tails = {h for h, _, _ in triples}, {t for _, _, t in triples}
+        assert told.triples == len(triples)
+        assert told.tails_per_head == (len(triples) / len(heads) if heads else 0)
+        assert told.heads_per_tail == (len(triples) / len(tails) if tails else 0)
