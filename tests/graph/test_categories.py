@@ -1,5 +1,6 @@
 """Relation categories on relations made for them."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,5 +35,5 @@ def test_averages_match_plain_sets(rows, shift):
         triples = {row for row in rows if row[1] == relation}
         heads, tails = {h for h, _, _ in triples}, {t for _, _, t in triples}
         assert told.triples == len(triples)
-        assert told.tails_per_head == (len(triples) / len(heads) if heads else 0)
-        assert told.heads_per_tail == (len(triples) / len(tails) if tails else 0)
+        assert told.tails_per_head == pytest.approx(len(triples) / max(len(heads), 1))
+        assert told.heads_per_tail == pytest.approx(len(triples) / max(len(tails), 1))
