@@ -15,7 +15,10 @@ ID_FILES = ("entity2id.txt", "relation2id.txt", "train2id.txt", "valid2id.txt", 
 
 
 class MKG_W(MultimodalKG):  # noqa: N801 - the graph's own name
-    """MKG-W: 15,000 entities and 169 relations of Wikidata, named by URIs such as ``…/entity/Q61``.
+    """MKG-W: 15,000 entities and 169 relations of Wikidata, named by URIs.
+
+    An entity is called ``http://www.wikidata.org/entity/Q129286``, a relation ``http://www.wikidata.org/entity/P161``;
+    labels are ``Q129286`` and ``P161`` where there is no table of texts.
 
     Triples: `AdaMF-MAT <https://github.com/zjukg/AdaMF-MAT>`_; no checksum of its files is known here, so that a
     download is not compared with one. Feature files, if they lie in ``MKG-W/features/``: ``mmrns-beit`` and

@@ -21,6 +21,7 @@ from mmkg.run.build import DATASETS
 
 h5py = pytest.importorskip("h5py")
 
+ROOT = Path(__file__).parents[2]
 PARTS = ("train", "valid", "test")
 NAME_FILES, ID_FILES, ARCHIVED = (FB15K, WN18), (MKG_W, MKG_Y), (FB15k_237, WN18RR)
 ALL = (*NAME_FILES, *ID_FILES, *ARCHIVED)
@@ -71,6 +72,20 @@ def test_real_counts(real, kind):
     assert ends == ((sum(sizes), 27395) if kind is FB15k_237 else (0, 0))
     assert not any(name != name.strip() for name in data.entity_names + data.relation_names)  # CR LF in FB15k-237
     assert data.edge_type.max() == relations - 1
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_the_card_says_the_same(kind):
+    """The numbers that the test above finds in the files; MKG-W's are as published."""
+    sizes, entities, relations, unseen, descriptions = REAL.get(kind, ((34196, 4276, 4274), 15000, 169, (0, 0, 0), 0))
+    cards = (ROOT / "datasets/README.md").read_text(encoding="utf-8")
+    card = cards.split(f"\n## {kind.folder}\n")[1].split("\n## ")[0]
+    train, valid, test = sizes
+    told = [f"train {train:,}, valid {valid:,}, test {test:,}", f"{entities:,} ", f"{relations:,} relations"]
+    told += [f"{unseen[0]} ", f"{unseen[1]} validation", f"{unseen[2]} test triples"] if any(unseen) else []
+    told += [f"{descriptions:,} "] if descriptions and descriptions != entities else []
+    told += ["Licence", "Download", "Cite: ", "**Known defects**", "**Pictures"]
+    assert [text for text in told if text not in card] == []
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
@@ -276,6 +291,44 @@ def test_text_and_folders_of_the_larger_graph_serve_the_smaller(small):
 def test_the_command_line_knows_them():
     names = {"fb15k": FB15K, "wn18": WN18, "mkg_w": MKG_W, "mkg_y": MKG_Y, "fb15k_237": FB15k_237, "wn18rr": WN18RR}
     assert names.items() <= DATASETS.items()
+
+
+@pytest.mark.parametrize("gap", [" ", "\t", "  "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("rest", ["", "\n", "\n\n \n"])
+def test_mkg_w_in_upstreams_words(tmp_path, monkeypatch, gap, end, rest):
+    """The real files, of which none is at hand, are of this form: a count, Wikidata's addresses, h t r in ids."""
+    monkeypatch.delenv("MMKG_RAW", raising=False)
+    entities = [f"http://www.wikidata.org/entity/Q{number}" for number in (129286, 61, 7, 376577)]
+    relations = ["http://www.wikidata.org/entity/P161", "http://www.wikidata.org/entity/P17"]
+    files = {
+        "entity2id": [f"{name}{gap}{number}" for number, name in enumerate(entities)],
+        "relation2id": [f"{name}{gap}{number}" for number, name in enumerate(relations)],
+        "train2id": [gap.join(row) for row in ("010", "121", "301")],
+        "valid2id": [gap.join("230")],
+        "test2id": [gap.join("021")],
+    }
+    raw = tmp_path / "MKG-W/raw"
+    raw.mkdir(parents=True)
+    for name, lines in files.items():
+        (raw / f"{name}.txt").write_bytes(((end.join([str(len(lines)), *lines])) + end + rest).encode())
+    dataset = MKG_W(tmp_path, log=False)
+    data = dataset[0]
+    assert data.entity_names == entities
+    assert data.entity_labels == ["Q129286", "Q61", "Q7", "Q376577"]
+    assert data.relation_labels == ["P161", "P17"]
+    assert data.edge_index.tolist() == [[0, 1, 3, 2, 0], [1, 2, 0, 3, 2]]
+    assert data.edge_type.tolist() == [0, 1, 1, 0, 1]
+    assert dataset.find_entity("q61") == 1
+    assert dataset.report.get("carriage_returns", 0) == (16 if end == "\r\n" else 0)
+    page = "http://dbpedia.org/resource/Quentin_Tarantino"
+    (raw / "ent_links").write_bytes(
+        f"{page}\t{entities[0]}{end}{page}\thttp://www.wikidata.org/entity/Q0{end}".encode()
+    )
+    (tmp_path / "MKG-W/features").mkdir()
+    with h5py.File(tmp_path / "MKG-W/features/MKG_W_img_BEIT_16-224.h5", "w") as file:
+        file["Quentin_Tarantino"] = np.ones((24, 383), dtype=np.float32)
+    assert MKG_W(tmp_path, log=False)[0].image_mask.all(1).tolist() == [True, False, False, False]
 
 
 def test_a_file_without_a_known_checksum_is_taken_as_it_comes(small, monkeypatch):
