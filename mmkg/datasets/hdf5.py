@@ -52,10 +52,11 @@ def read_hdf5(
                 key = next((k for k in names if k and k in file and isinstance(file[k], h5py.Dataset)), None)
                 if key is None:
                     continue
-                array = np.asarray(file[key])
-                array = array[None] if array.ndim == 1 else array
-                width = array.shape[-1] if width is None and array.ndim == 2 else width
-                _check(array, path, key, rows if exact else None, width, cure)
+                shape, kind = file[key].shape, file[key].dtype
+                width = shape[-1] if width is None and len(shape) in (1, 2) else width
+                _check_shape(shape, kind, path, key, rows if exact else None, width, cure)
+                array = np.atleast_2d(file[key][:rows] if len(shape) == 2 else file[key][:])  # [n or fewer, D]
+                _check_values(array, path, key, cure)
                 if not len(array):  # no sentence at all
                     continue
                 row[entity] = len(values)
@@ -77,11 +78,22 @@ def read_hdf5(
     return Features(stacked, mask, row, None, provenance)
 
 
-def _check(array: np.ndarray, path: Path, key: str, rows: int | None, width: int | None, cure: str) -> None:
-    shape_ok = array.ndim == 2 and array.shape[1] == width and (rows is None or array.shape[0] == rows)
-    if not shape_ok or not np.issubdtype(array.dtype, np.floating):
+def _check_shape(
+    shape: tuple[int, ...], kind: np.dtype, path: Path, key: str, rows: int | None, width: int | None, cure: str
+) -> None:
+    """Insist on ``[R, D]`` or, of one row, ``[D]``, before anything is read: a few bytes may unpack to gigabytes."""
+    whole = shape if len(shape) == 2 else (1, *shape)
+    if (
+        len(shape) not in (1, 2)
+        or whole[1] != width
+        or rows not in (None, whole[0])
+        or not np.issubdtype(kind, np.floating)
+    ):
         wanted = f"[{'n' if rows is None else rows}, {width}]"
-        raise DataError(f"key {key!r} holds {array.dtype} {list(array.shape)}, expected {wanted}", file=path, cure=cure)
+        raise DataError(f"key {key!r} holds {kind} {list(shape)}, expected {wanted}", file=path, cure=cure)
+
+
+def _check_values(array: np.ndarray, path: Path, key: str, cure: str) -> None:
     largest = np.abs(array).max(initial=0.0)
     if not largest <= np.finfo(np.float16).max:  # true for NaN, too
         value = array[~(np.abs(array) <= np.finfo(np.float16).max)][0]

@@ -12,8 +12,8 @@ def find_pictures(folder: Path, names: Sequence[str], labels: Sequence[str]) -> 
     """The picture of each entity, None where there is none.
 
     A picture is named after the raw name (``/`` written as ``.``, a leading one left out, so that Freebase's
-    ``/m/0abc`` is ``m.0abc.jpg``), after the last part of an address, or after the label; case and ``_`` for a space
-    do not matter. A folder of that name gives its first picture by name.
+    ``/m/0abc`` is ``m.0abc.jpg``), after the last part of an address, or after the label. The same letters come first;
+    then case, and ``_`` for a space, do not matter. A folder of that name gives its first picture by name.
 
     Args:
         folder: Where pictures lie.
@@ -23,20 +23,24 @@ def find_pictures(folder: Path, names: Sequence[str], labels: Sequence[str]) -> 
     Returns:
         Paths, length ``N``.
     """
-    there: dict[str, Path] = {}
+    exact: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir():
             inside = (p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES)
             first = next(inside, None)
             if first is not None:
-                there.setdefault(_same(path.name), first)
+                exact.setdefault(path.name, first)
         elif path.suffix.lower() in SUFFIXES:
-            there.setdefault(_same(path.stem), path)
+            exact.setdefault(path.stem, path)
+    alike: dict[str, Path] = {}
+    for name, path in exact.items():
+        alike.setdefault(_same(name), path)
     found = []
     for name, label in zip(names, labels, strict=True):
         bare = name.strip("<>‹›")
         spellings = (bare.strip("/").replace("/", "."), bare.rsplit("/", 1)[-1], label.replace("/", "."))
-        found.append(next((there[_same(s)] for s in spellings if _same(s) in there), None))
+        by_letters = next((exact[s] for s in spellings if s in exact), None)
+        found.append(by_letters or next((alike[_same(s)] for s in spellings if _same(s) in alike), None))
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from small_db15k import ENTITIES, PAGE, write_db15k
 
 from mmkg.datasets import DB15K
+from mmkg.datasets.pictures import find_pictures
 from mmkg.errors import DataError
 from mmkg.graph.facts import Facts
 
@@ -247,6 +248,24 @@ def test_pictures_named_after_entities(root):
     found = [None if p is None else str(p.relative_to(folder)) for p in dataset.image_paths()]
     assert found == ["France.png", None, "AC.DC label.JPG", None, None, None, "zürich/1.png"]
     assert dataset.image_path("France label") == folder / "France.png"
+
+
+def test_the_same_letters_come_before_the_same_name(tmp_path):
+    pil = pytest.importorskip("PIL.Image")
+    for name in ("a b.png", "A_b.png", "A B.png", "c.png"):
+        pil.new("RGB", (8, 8)).save(tmp_path / name)
+    found = find_pictures(tmp_path, ["a b", "A_b", "A B", "a_B", "C"], ["", "", "", "", ""])
+    assert [path.name for path in found] == ["a b.png", "A_b.png", "A B.png", "A B.png", "c.png"]
+
+
+def test_a_huge_array_is_refused_before_it_is_read(root):
+    path = root / "DB15K/features/MMKB_img_BEIT_16-224.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:  # a few bytes on the disk, 4 TB in memory
+        file.create_dataset("m.00", shape=(2**20, 2**20), dtype="f4", chunks=(64, 64), compression="gzip")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"key 'm\.00' holds float32 \[1048576, 1048576\], expected \[24, 383\]"):
+        DB15K(root, text=None)[0]
 
 
 def test_write_helper_is_in_the_release_format(tmp_path):
