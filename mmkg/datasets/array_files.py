@@ -145,7 +145,7 @@ def _open_npy(path: Path, cure: str) -> Opened:
 def _load_npy(path: Path, cure: str) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError, OverflowError) as error:
+    except Exception as error:  # a damaged header raises anything: ValueError, TokenError, OverflowError
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(f"not a whole .npy file ({reason})", file=path, cure=cure) from error
     if not isinstance(array, np.ndarray):  # numpy looks at what is inside, not at the name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+import zipfile
 from pathlib import Path
 from pickle import PicklingError
-from typing import BinaryIO
 
 import torch
 
@@ -44,7 +44,6 @@ def write_processed(path: Path, data: dict | None, report: dict, made_from: str)
     content = io.BytesIO()
     try:
         torch.save({"format": FORMAT, "made_from": made_from, "data": data, "report": report}, content)
-        content.seek(0)
         _load(content, path)  # what a pre_transform left in the graph may be more than tensors, texts and numbers
     except (DataError, PicklingError, TypeError, AttributeError) as error:  # the latter: what no file can hold
         cure = "let pre_transform leave tensors, numbers, texts and lists of them only, or use transform instead"
@@ -58,15 +57,24 @@ def write_processed(path: Path, data: dict | None, report: dict, made_from: str)
 
 def read_processed(path: Path) -> dict:
     """Read what :func:`write_processed` wrote. A file that would execute code is refused: there is no way around."""
-    return _load(path, path)
+    try:
+        content = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", file=path, cure="check its permissions") from error
+    return _load(content, path)
 
 
-def _load(source: Path | BinaryIO, path: Path) -> dict:
+def _load(content: io.BytesIO, path: Path) -> dict:
+    """What a file holds; ``path`` is what errors call it."""
     cure = "delete it; it is made again from the raw files"
     try:
+        with zipfile.ZipFile(content) as archive:  # torch itself does not look at the checksums in its files
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
+        content.seek(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about files that torch did not write; they are refused
-            payload = torch.load(source, map_location="cpu", weights_only=True)
+            payload = torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises anything: UnpicklingError, RuntimeError, IndexError, EOFError
         problem = "refused: cut short, damaged, or not a file of plain tensors and texts"
         raise DataError(problem, file=path, cure=cure) from error

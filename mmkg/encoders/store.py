@@ -160,7 +160,7 @@ def _load_values(path: Path, shape: tuple[int, ...], size: int, sample: str, cur
         if path.stat().st_size != size:
             raise ValueError(f"{path.stat().st_size} bytes, expected {size}")
         values = np.load(path, mmap_mode=None if 0 in shape else "r", allow_pickle=False)  # nothing cannot be mapped
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header raises anything: ValueError, TokenError, OverflowError
         raise DataError(f"values cannot be read ({error})", file=path, cure=cure) from error
     if values.shape != shape or values.dtype != np.dtype("<f2"):
         raise DataError(f"values {values.shape} {values.dtype}, expected {shape} float16", file=path, cure=cure)
