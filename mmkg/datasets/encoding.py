@@ -44,8 +44,11 @@ def encode_images(
     from mmkg.encoders import EfficientNetLite0Encoder
     from mmkg.encoders import encode_images as encode
 
-    # a picture that was exchanged for another has another size, or so one hopes: reading all of them takes too long
-    shown = "|".join("" if path is None else f"{path.name} {path.stat().st_size}" for path in paths)
+    # a picture that was exchanged for another has another size or age: reading all of them would take too long
+    about = [None if path is None else path.stat() for path in paths]
+    shown = "|".join(
+        "" if a is None else f"{path.name} {a.st_size} {a.st_mtime_ns}" for path, a in zip(paths, about, strict=True)
+    )
     settings = {"setting": f"regions={regions[0]}x{regions[1]}", "pictures": files.digest([shown])}
     done = files.existing("image", made_with=_identity(encoder), **settings)
     if done is not None:

@@ -3,10 +3,12 @@
 import json
 import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from fake_encoders import FakePictureEncoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -192,6 +194,35 @@ def test_pictures(tmp_path):
     assert dataset.image_paths() == [images / "q1.png", images / "new_york.jpg", None]
     assert dataset.image_path("New York") == images / "new_york.jpg"
     assert dataset.report["pictures"] == 2
+
+
+def test_pictures_are_encoded_and_those_that_change_anew(tmp_path):
+    names = [f"e{i:02}" for i in range(40)]  # more than a batch
+    folder = write(tmp_path / "g", train=rows((a, "r", b) for a, b in pairwise(names)))
+    images = folder / "images"
+    images.mkdir()
+    for i in range(0, 40, 2):
+        Image.new("RGB", (14, 14), (i, 0, 0)).save(images / f"E{i:02}.bmp")
+    (images / "e01.bmp").write_bytes((images / "E00.bmp").read_bytes()[:40])  # cut short
+    encoder = FakePictureEncoder()
+    with pytest.warns(UserWarning, match="1 pictures cannot be read, 1 of 40 entities count as without a picture"):
+        features = load(folder).encode_images(encoder, (1, 1), batch_size=8)
+    assert features.shape == (20, 1, 3)
+    assert features.provenance["unreadable"][0][0] == str(images / "e01.bmp")
+    data = load(folder)[0]
+    assert data.image_mask[:, 0].tolist() == [i % 2 == 0 for i in range(40)]
+    expected = [i / 255 if i % 2 == 0 else 0 for i in range(40)]
+    assert data.image[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-3)
+    again = FakePictureEncoder()
+    assert load(folder).encode_images(again, (1, 1)).provenance == features.provenance
+    assert again.seen == 0
+    size = (images / "E02.bmp").stat().st_size
+    Image.new("RGB", (14, 14), (99, 0, 0)).save(images / "E02.bmp")
+    assert (images / "E02.bmp").stat().st_size == size  # nothing but its age tells that it is another
+    with pytest.warns(UserWarning, match="cannot be read"):
+        features = load(folder).encode_images(again, (1, 1))
+    assert again.seen == 1  # the others are remembered
+    assert load(folder)[0].image[2, 0, 0] == pytest.approx(99 / 255, abs=1e-3)
 
 
 def test_another_root_leaves_the_folder_alone(ring, tmp_path):
