@@ -224,6 +224,8 @@ class MultimodalKG(DatasetFiles):
     def encode_images(self, encoder=None, regions: tuple[int, int] = (4, 6), *, batch_size: int = 16) -> Features:
         """Encode the entities' pictures, once; from then on they are the ``image`` of this dataset.
 
+        Call it again when pictures were added or exchanged: what is the same is not encoded anew.
+
         Args:
             encoder: A picture encoder of :mod:`mmkg.encoders`; the one bundled as a package if None.
             regions: Rows and columns of the grid that a picture is divided into.

@@ -60,7 +60,7 @@ class FeatureSource:
                 digest.update(file.read(4096))
         for second in self.beside():
             digest.update(second.read_bytes() if second.is_file() else b"")
-        return {"file": path.name, "bytes": about.st_size, "time": about.st_mtime_ns, "sample": digest.hexdigest()}
+        return {"file": path.name, "bytes": about.st_size, "modified": about.st_mtime_ns, "sample": digest.hexdigest()}
 
 
 class FeatureFiles:
@@ -139,11 +139,14 @@ class FeatureFiles:
 
         try:
             return load_features(stem)
-        except DataError:
+        except DataError as error:
             if not (self.folder / ".lock").exists():
                 raise
-            with self._alone():
-                return load_features(stem)
+            try:
+                with self._alone():
+                    return load_features(stem)
+            except OSError:  # a read-only folder, in which nobody writes
+                raise error from None
 
     def stem(self, modality: str, name: str, shape: tuple[int, int, int]) -> Path:
         """Path without suffix of a stored set."""

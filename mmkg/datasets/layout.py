@@ -17,7 +17,7 @@ class DatasetFiles(InMemoryDataset):
 
     ``<root>/<name>/`` holds ``raw`` (as released), ``processed`` (made from it), ``features`` (as others made them),
     ``images``, and ``entity2text.tsv``. A file that is not there is read from ``$MMKG_RAW/<name>/`` if that variable
-    names a folder of the same shape, to which nothing is ever written, and fetched otherwise.
+    is set, which names a folder of the same shape to which nothing is ever written, and fetched otherwise.
 
     Attributes:
         folder: The dataset's name.

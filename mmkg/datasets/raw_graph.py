@@ -72,7 +72,7 @@ class RawGraph:
         """Take labels and descriptions from a table; ``path`` is what a warning calls it."""
         self.labels, self.descriptions, matched = table.aligned(self.entities)
         self.report["text_rows_of_other_entities"] = len(table.ids) - matched
-        if table.ids and not matched:
+        if table.ids and self.entities and not matched:
             warnings.warn(
                 f"{path}: not one of its {len(table.ids)} rows is of an entity of this graph; its first id is "
                 f"{table.ids[0]!r}, an entity's is {self.entities[0]!r}",

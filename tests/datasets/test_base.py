@@ -65,6 +65,13 @@ def test_a_split_has_the_form_of_fb15k_237(root):
     assert DB15K(root, split="test").extra_filter is None
 
 
+def test_a_graph_of_nothing_is_a_graph(root):
+    write_db15k(root, **{f"{name}2id": "0\n" for name in ("entity", "relation", "train", "valid", "test")})
+    data = DB15K(root)[0]  # its table of texts is of nobody
+    assert (data.num_nodes, data.num_relations, data.num_edges) == (0, 0, 0)
+    assert data.extra_filter.shape == (3, 0)
+
+
 def test_bad_split(root):
     with pytest.raises(ValueError, match="split 'valid': choose None, train, val or test"):
         DB15K(root, split="valid")

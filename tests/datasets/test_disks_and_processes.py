@@ -167,6 +167,14 @@ def test_a_disk_that_is_read_only(root, kind):
     assert content(root) == made
 
 
+def test_damaged_features_on_a_read_only_disk_are_told_as_such(root):
+    OPEN["own"](root)[0]
+    (stored,) = root.rglob("image_clip_1x4_fp16.npy")
+    stored.write_bytes(stored.read_bytes()[:-1])
+    with read_only(root), pytest.raises(DataError, match=r"fp16\.npy: values cannot be read"):
+        OPEN["own"](root)[0]
+
+
 def test_a_read_only_folder_can_be_used_from_elsewhere(root):
     expected = digest(OPEN["own"](sound(root.parent / "warm"))[0])
     other = root.parent / "elsewhere"
