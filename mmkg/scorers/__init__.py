@@ -3,6 +3,7 @@
 from mmkg.scorers.base import Scorer
 from mmkg.scorers.bilinear import BilinearScorer
 from mmkg.scorers.complex import ComplEx
+from mmkg.scorers.distance import DistanceScorer
 from mmkg.scorers.distmult import DistMult
 from mmkg.scorers.pairre import PairRE
 from mmkg.scorers.rotate import RotatE
@@ -17,4 +18,14 @@ SCORERS: dict[str, type[Scorer]] = {
 }
 """Scorers by the name that the command line knows them under."""
 
-__all__ = ["SCORERS", "BilinearScorer", "ComplEx", "DistMult", "PairRE", "RotatE", "Scorer", "TransE"]
+__all__ = [
+    "SCORERS",
+    "BilinearScorer",
+    "ComplEx",
+    "DistMult",
+    "DistanceScorer",
+    "PairRE",
+    "RotatE",
+    "Scorer",
+    "TransE",
+]

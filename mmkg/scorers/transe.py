@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import Scorer, init_uniform, uniform_range
+from mmkg.scorers.distance import DistanceScorer
 from mmkg.types import Side
 
 
-class TransE(Scorer):
+class TransE(DistanceScorer):
     r"""`Translating Embeddings for Modeling Multi-Relational Data
     <https://proceedings.neurips.cc/paper/2013/hash/1cecc7a77928ca8133fa24680a88d2f9-Abstract.html>`_
     (Bordes et al., NeurIPS 2013).
@@ -21,6 +21,7 @@ class TransE(Scorer):
         margin: Margin :math:`\gamma`.
         p_norm: Norm, 1 or 2.
         chunk_mb: See :class:`Scorer`.
+        reciprocal: See :class:`Scorer`.
     """
 
     def __init__(
@@ -32,17 +33,14 @@ class TransE(Scorer):
         margin: float = 6.0,
         p_norm: float = 1.0,
         chunk_mb: float = 4.0,
+        reciprocal: bool = False,
     ) -> None:
         if p_norm not in (1, 2):
             raise ValueError(f"p_norm is {p_norm}, must be 1 or 2")
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.margin, self.p_norm = margin, float(p_norm)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform on ±(γ + 2)/d."""
-        init_uniform(self.node_emb, uniform_range(self.margin, self.hidden_channels))
-        init_uniform(self.rel_emb, uniform_range(self.margin, self.hidden_channels))
+        super().__init__(
+            num_nodes, num_relations, hidden_channels, margin=margin, chunk_mb=chunk_mb, reciprocal=reciprocal
+        )
+        self.p_norm = float(p_norm)
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h + r`` for tails, ``t - r`` for heads, ``[..., d]``."""

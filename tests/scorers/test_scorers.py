@@ -17,42 +17,92 @@ def ids():
     return tuple(torch.randint(high, (B,), generator=g) for high in (N, R, N))
 
 
-def build(name, **kwargs):
+def build(name, relations=R, **kwargs):
     torch.manual_seed(0)
-    model = SCORERS[name](N, R, D, **kwargs).double()
+    model = SCORERS[name](N, relations, D, **kwargs).double()
     for p in model.parameters():  # away from the origin, where several scorers would agree by accident
         torch.nn.init.normal_(p)
     return model
 
 
+def all_scores(model, h, r, t, side):
+    """``[B, N]`` by scoring one triple after the other."""
+    triples = [(h, r, c.expand(B)) if side == "tail" else (c.expand(B), r, t) for c in torch.arange(N)]
+    return torch.stack([model.score_triples(*x, side) for x in triples], dim=1)
+
+
+@pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("name", SCORERS)
-def test_all_ways_of_scoring_agree(name, ids):
-    model, (h, r, t) = build(name, chunk_mb=1e-3), ids
+def test_all_ways_of_scoring_agree(name, reciprocal, ids):
+    model, (h, r, t) = build(name, chunk_mb=1e-3, reciprocal=reciprocal), ids
     shared, own = torch.arange(3, 3 + K), torch.randint(N, (B, K), generator=torch.Generator().manual_seed(2))
     for side in ("tail", "head"):
 
         def score(candidates=None, side=side):
             return model.score_tails(h, r, candidates) if side == "tail" else model.score_heads(r, t, candidates)
 
-        triples = [(h, r, c.expand(B)) if side == "tail" else (c.expand(B), r, t) for c in torch.arange(N)]
-        expected = torch.stack([model(*x) for x in triples], dim=1)  # [B, N]
+        expected = all_scores(model, h, r, t, side)
         torch.testing.assert_close(score(), expected)
         torch.testing.assert_close(score(shared), expected[:, shared])
         torch.testing.assert_close(score(own), expected.gather(1, own))
         torch.testing.assert_close(score(model.entity(own)), expected.gather(1, own))
+        torch.testing.assert_close(score(model.entity(shared)), expected[:, shared])
+        torch.testing.assert_close(score(model.entity_table()), expected)
         with torch.no_grad():
             torch.testing.assert_close(score(), expected)
+    torch.testing.assert_close(model(h, r, t), model.score_triples(h, r, t, "tail"))
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_gradients_agree_between_blocks_and_triples(name, ids):
-    model, (h, r, t) = build(name, chunk_mb=1e-3), ids
-    model.score_tails(h, r).gather(1, t[:, None]).sum().backward()
+def test_reciprocal_relations_ask_for_heads_by_the_formula_of_tails(name, ids):
+    model, (h, r, t) = build(name, reciprocal=True), ids
+    assert (model.num_relations, len(model.rel_emb.weight)) == (R, 2 * R)
+    assert torch.equal(model.relation(r, "head"), model.rel_emb.weight[r + R])
+    assert torch.equal(model.relation(r, "tail"), model.rel_emb.weight[r])
+    twice = build(name, relations=2 * R)
+    twice.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model.score_heads(r, t), twice.score_tails(t, r + R))
+    torch.testing.assert_close(model.score_triples(h, r, t, "head"), twice(t, r + R, h))
+    torch.testing.assert_close(model(h, r, t), twice(h, r, t))
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_without_reciprocals_the_side_does_not_matter(name, ids):
+    model = build(name)
+    torch.testing.assert_close(model.score_triples(*ids, "head"), model.score_triples(*ids, "tail"))
+
+
+@pytest.mark.parametrize("reciprocal", [False, True])
+@pytest.mark.parametrize("name", SCORERS)
+def test_gradients_agree_between_blocks_and_triples(name, reciprocal, ids):
+    model, (h, r, t) = build(name, chunk_mb=1e-3, reciprocal=reciprocal), ids
+    (model.score_tails(h, r).gather(1, t[:, None]) + 2 * model.score_heads(r, t).gather(1, h[:, None])).sum().backward()
     blocks = {k: p.grad.clone() for k, p in model.named_parameters()}
     model.zero_grad()
-    model(h, r, t).sum().backward()
+    (model(h, r, t) + 2 * model.score_triples(h, r, t, "head")).sum().backward()
     for key, p in model.named_parameters():
         torch.testing.assert_close(blocks[key], p.grad)
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_modulus_is_the_absolute_value_of_each_number(name):
+    model = build(name, reciprocal=True)
+    for x in (model.entity(torch.arange(N)), model.relation(torch.arange(R), "head")):
+        x = x.detach().clone()
+        x[0] = 0
+        x.requires_grad_()
+        found = model.modulus(x)
+        if found.shape == x.shape and name != "rotate":
+            torch.testing.assert_close(found, x.abs())
+        elif found.shape == x.shape:  # relations of RotatE are phases
+            assert torch.equal(found, torch.ones_like(x))
+            continue
+        else:
+            torch.testing.assert_close(found, torch.complex(*x.detach().chunk(2, dim=-1)).abs())
+        found.pow(3).sum().backward()
+        assert torch.isfinite(x.grad).all()
+        assert not x.grad[0].any()
+        assert x.grad[1:].all()
 
 
 def loop_score(model, h, r, t):
@@ -94,9 +144,10 @@ def test_a_difference_of_zero_has_a_finite_gradient(name):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("name", SCORERS)
-def test_pyg_signature_trains_and_tests(name, ids):
-    model, (h, r, t) = build(name).float(), ids
+def test_pyg_signature_trains_and_tests(name, reciprocal, ids):
+    model, (h, r, t) = build(name, reciprocal=reciprocal).float(), ids
     assert isinstance(model, KGEModel)
     loader = model.loader(h, r, t, batch_size=7, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -161,5 +212,22 @@ def test_wrong_norm_and_wrong_candidates():
     with pytest.raises(ValueError, match="p_norm is 3"):
         TransE(2, 1, 2, p_norm=3)
     model = DistMult(4, 1, 3)
-    with pytest.raises(ValueError, match="expected \\[B, K, d\\]"):
-        model.score_tails(torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), torch.zeros(2, 5, 4))
+    two = torch.zeros(2, dtype=torch.long)
+    for shape in ((2, 5, 4), (5, 4), (3,), (1, 2, 5, 3)):
+        with pytest.raises(ValueError, match="expected \\[K, d\\] or \\[B, K, d\\]"):
+            model.score_tails(two, two, torch.zeros(shape))
+    with pytest.raises(ValueError, match="3 rows for 2 questions"):
+        model.score_tails(two, two, torch.zeros(3, 5, 3))
+    with pytest.raises(ValueError, match="3 rows for 2 questions"):
+        model.score_heads(two, two, torch.zeros(3, 5, dtype=torch.long))
+    with pytest.raises(ValueError, match="chunk_mb is 0"):
+        DistMult(4, 1, 3, chunk_mb=0)
+    with pytest.raises(ValueError, match="initial_std is 0"):
+        ComplEx(4, 1, 3, initial_std=0)
+
+
+def test_a_standard_deviation_for_the_start():
+    torch.manual_seed(0)
+    model = ComplEx(400, 50, 20, initial_std=1e-3)
+    for embedding in (model.node_emb, model.rel_emb):
+        assert embedding.weight.detach().std().item() == pytest.approx(1e-3, rel=0.05)
