@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Embedding
-from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn.kge import KGEModel
 
 from mmkg.types import Side
@@ -26,8 +25,8 @@ class Scorer(KGEModel):
         num_nodes: Number of entities ``N``.
         num_relations: Number of relations ``R``.
         hidden_channels: Embedding size as the paper of the scorer counts it (complex numbers count once).
-        chunk_mb: Memory for one block of differences ``[b, n, d]`` when all entities are scored, in MiB, > 0. Blocks
-            that stay in a core's cache are the fastest, so the default is small.
+        chunk_mb: Memory for one block of differences ``[b, n, d]`` when a distance scorer scores all entities, in MiB,
+            > 0. Blocks that stay in a core's cache are the fastest, so the default is small.
         reciprocal: Whether each relation has a second embedding, with which ``(?, r, t)`` is asked as
             ``(t, r + R, ?)`` (Lacroix et al., 2018): ``rel_emb`` then holds ``2 R`` rows and ``num_relations`` stays
             ``R``. A triple's score then depends on the side asked for; :meth:`forward` asks for the tail.
@@ -46,7 +45,7 @@ class Scorer(KGEModel):
         num_relations: int,
         hidden_channels: int,
         *,
-        chunk_mb: float = 4.0,
+        chunk_mb: float = 1.0,
         reciprocal: bool = False,
     ) -> None:
         sizes = {"num_nodes": num_nodes, "num_relations": num_relations, "hidden_channels": hidden_channels}
@@ -130,26 +129,9 @@ class Scorer(KGEModel):
         """Scores ``[B, K]`` or ``[B, N]`` of candidate heads for ``(?, r, t)``; see :meth:`score_tails`."""
         return self._score(tail_index, rel_type, candidates, "head")
 
+    @abstractmethod
     def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``.
-
-        The fallback goes block by block, so that no ``[B, n, d]`` ever stands in memory; where a gradient is wanted,
-        blocks are computed anew in the backward pass.
-        """
-        rows = max(1, int(self.chunk_mb * 2**20 / (table.element_size() * table.shape[1] * 8)))  # entities at 8 queries
-        blocks = []
-        for q, r in zip(query.split(8), relation.split(8), strict=True):
-            parts = [self._block(q, part, r, side) for part in table.split(rows)]
-            blocks.append(torch.cat(parts, dim=1))  # [8, n]
-        return torch.cat(blocks) if blocks else query.new_zeros(0, table.shape[0])  # [B, n]
-
-    def _block(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
-        def run(q: Tensor, c: Tensor, r: Tensor) -> Tensor:
-            return self.match(q[:, None], c[None], r[:, None], side)  # [b, n]
-
-        if torch.is_grad_enabled() and (query.requires_grad or table.requires_grad):
-            return checkpoint(run, query, table, relation, use_reentrant=False)
-        return run(query, table, relation)
+        """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``."""
 
     def _way(self, side: Side) -> Side:
         """The formula by which ``side`` is asked for: with reciprocal relations always that of tails."""
@@ -210,11 +192,14 @@ class Scorer(KGEModel):
         return float(rank.mean()), float((1 / rank).mean()), float((rank <= k).double().mean())
 
 
-def complex_modulus(numbers: Tensor) -> Tensor:
-    """Moduli ``[..., d]`` of complex numbers ``[..., 2d]``, real parts first; the gradient at zero is zero."""
-    real, imaginary = numbers.chunk(2, dim=-1)
-    # the floor keeps the root's gradient, which is infinite at zero, out of the product with a zero
-    return (real * real + imaginary * imaginary).clamp(min=torch.finfo(numbers.dtype).tiny).sqrt()
+def moduli(numbers: Tensor, parts: int = 2) -> Tensor:
+    """Moduli ``[..., d]`` of complex numbers ``[..., 2d]``, real parts first, or of quaternions with four parts.
+
+    The gradient at zero is zero.
+    """
+    squares = sum(x * x for x in numbers.chunk(parts, dim=-1))  # [..., d]
+    # the floor keeps the root's gradient, which is infinite at zero, out of a product with zero
+    return squares.clamp(min=torch.finfo(numbers.dtype).tiny).sqrt()
 
 
 def uniform_range(margin: float, hidden_channels: int) -> float:

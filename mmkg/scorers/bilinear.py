@@ -29,7 +29,7 @@ class BilinearScorer(Scorer):
         hidden_channels: int,
         *,
         initial_std: float | None = None,
-        chunk_mb: float = 4.0,
+        chunk_mb: float = 1.0,
         reciprocal: bool = False,
     ) -> None:
         if initial_std is not None and not initial_std > 0:
@@ -44,6 +44,10 @@ class BilinearScorer(Scorer):
 
     def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
         """All dot products ``[B, n]`` by one matrix product."""
+        if len(query) == 1:
+            # for one row BLAS multiplies matrix by vector, and there equal candidates may get unequal scores (summed in
+            # another order near the table's end), which would break ties by entity id
+            return (query.repeat(2, 1) @ table.T)[:1]  # [1, n]
         return query @ table.T
 
     def reset_parameters(self) -> None:

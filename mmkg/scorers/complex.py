@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import complex_modulus
+from mmkg.scorers.base import moduli
 from mmkg.scorers.bilinear import BilinearScorer
 from mmkg.types import Side
 
@@ -40,4 +40,4 @@ class ComplEx(BilinearScorer):
 
     def modulus(self, embedding: Tensor) -> Tensor:
         """Moduli ``[..., d]`` of embeddings ``[..., 2d]``."""
-        return complex_modulus(embedding)
+        return moduli(embedding)

@@ -1,6 +1,5 @@
 """PairRE: a relation scales heads and tails apart."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,8 +32,12 @@ class PairRE(DistanceScorer):
         for_head, for_tail = relation.chunk(2, dim=-1)
         return F.normalize(anchor, dim=-1) * (for_head if side == "tail" else for_tail)
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus the L1 distance to the candidates times their half, ``[...]``."""
+    def place(self, candidates: Tensor) -> Tensor:
+        """Normalised, ``[..., d]``."""
+        return F.normalize(candidates, dim=-1)
+
+    @staticmethod
+    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """L1 distance to the candidates times their half, ``[...]``."""
         for_head, for_tail = relation.chunk(2, dim=-1)
-        scaled = F.normalize(candidates, dim=-1) * (for_tail if side == "tail" else for_head)
-        return self.margin - torch.linalg.vector_norm(query - scaled, ord=1, dim=-1)
+        return (query - placed * (for_tail if side == "tail" else for_head)).abs().sum(-1)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import complex_modulus, uniform_range
+from mmkg.scorers.base import moduli, uniform_range
 from mmkg.scorers.distance import DistanceScorer
 from mmkg.types import Side
 
@@ -36,7 +36,7 @@ class RotatE(DistanceScorer):
         return relation * (math.pi / uniform_range(self.margin, self.hidden_channels))
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """``h * r`` for tails, ``t * conj(r)`` for heads, ``[..., 2d]``; a rotation keeps all distances."""
+        """``h * r`` for tails, ``t * conj(r)`` for heads, ``[..., 2d]``."""
         phase = self.phase(relation)
         r_re, r_im = torch.cos(phase), torch.sin(phase)
         a_re, a_im = anchor.chunk(2, dim=-1)
@@ -44,11 +44,12 @@ class RotatE(DistanceScorer):
             r_im = -r_im
         return torch.cat([a_re * r_re - a_im * r_im, a_re * r_im + a_im * r_re], dim=-1)
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus the sum of moduli, ``[...]``."""
-        return self.margin - complex_modulus(query - candidates).sum(-1)
+    @staticmethod
+    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """Sum of moduli, ``[...]``; a rotation keeps them, so that one formula serves both sides."""
+        return moduli(query - placed).sum(-1)
 
     def modulus(self, embedding: Tensor) -> Tensor:
         """Moduli ``[..., d]``: of entities ``[..., 2d]``, and ones for relations ``[..., d]``, which are rotations."""
         is_relation = embedding.shape[-1] == self.hidden_channels
-        return torch.ones_like(embedding) if is_relation else complex_modulus(embedding)
+        return torch.ones_like(embedding) if is_relation else moduli(embedding)

@@ -32,7 +32,7 @@ class TransE(DistanceScorer):
         *,
         margin: float = 6.0,
         p_norm: float = 1.0,
-        chunk_mb: float = 4.0,
+        chunk_mb: float = 1.0,
         reciprocal: bool = False,
     ) -> None:
         if p_norm not in (1, 2):
@@ -41,16 +41,20 @@ class TransE(DistanceScorer):
             num_nodes, num_relations, hidden_channels, margin=margin, chunk_mb=chunk_mb, reciprocal=reciprocal
         )
         self.p_norm = float(p_norm)
+        self.distance = _l1 if p_norm == 1 else _l2
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h + r`` for tails, ``t - r`` for heads, ``[..., d]``."""
         return anchor + relation if side == "tail" else anchor - relation
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus distance, ``[...]``."""
-        return self.margin - torch.linalg.vector_norm(query - candidates, ord=self.p_norm, dim=-1)
-
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def without_kernel(self, query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
         """All distances ``[B, n]`` by ``cdist``, which builds no differences; exact, never the expanded square."""
-        mode = "donot_use_mm_for_euclid_dist"
-        return self.margin - torch.cdist(query, table, p=self.p_norm, compute_mode=mode)
+        return torch.cdist(query, placed, p=self.p_norm, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _l1(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    return (query - placed).abs().sum(-1)
+
+
+def _l2(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    return torch.linalg.vector_norm(query - placed, dim=-1)
