@@ -152,7 +152,7 @@ def test_pyg_signature_trains_and_tests(name, reciprocal, ids):
     model.reset_parameters()
     assert isinstance(model, KGEModel)
     loader = model.loader(h, r, t, batch_size=7, shuffle=True)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     torch.manual_seed(0)
     losses = []
     for _ in range(60):
