@@ -2,7 +2,8 @@
 
 from mmkg.evaluation.metrics import TIE_RULES, all_metrics, breakdown, groups_of, metrics
 from mmkg.evaluation.predict import Prediction, compare, top_k
-from mmkg.evaluation.ranking import rank, score_side
+from mmkg.evaluation.ranking import rank
+from mmkg.evaluation.scoring import score_side
 
 __all__ = [
     "TIE_RULES",

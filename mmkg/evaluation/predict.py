@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation.ranking import score_side
+from mmkg.evaluation.scoring import score_side
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Side
 

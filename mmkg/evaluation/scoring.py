@@ -1,0 +1,98 @@
+"""Scores of all candidates, block by block in bounded memory, and never a number that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch_geometric.nn.kge import KGEModel
+
+from mmkg.errors import NumericsError
+from mmkg.evaluation.pyg import adapted
+from mmkg.scorers import Scorer
+from mmkg.types import Batch, Side
+
+
+def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Tensor | None = None) -> Tensor:
+    """Scores of candidates at one side of each triple.
+
+    Args:
+        model: A scorer with ``score_tails`` and ``score_heads``.
+        batch: ``B`` triples; the entity at ``side`` is not read.
+        side: The side asked for.
+        candidates: See :meth:`mmkg.scorers.Scorer.score_tails`; all entities if None.
+
+    Returns:
+        Scores, shape ``[B, N]`` or ``[B, K]``.
+    """
+    if side == "tail":
+        return model.score_tails(batch.head, batch.relation, candidates)
+    return model.score_heads(batch.relation, batch.tail, candidates)
+
+
+def rankable(model: torch.nn.Module) -> torch.nn.Module:
+    """The model itself, or what lets PyG's own KGE models be asked for all candidates."""
+    return adapted(model) if isinstance(model, KGEModel) and not hasattr(model, "score_tails") else model
+
+
+def blocks_of_scores(
+    model: torch.nn.Module, batch: Batch, side: Side, num_nodes: int, memory_mb: float
+) -> Iterator[tuple[slice, Tensor]]:
+    """Scores of all entities for the questions of a batch, some rows at a time.
+
+    Args:
+        model: See :func:`score_side`.
+        batch: ``B`` questions; the entity at ``side`` is not read.
+        side: The side asked for.
+        num_nodes: Number of entities ``N``.
+        memory_mb: Memory for the scores of one block, in MiB, > 0.
+
+    Yields:
+        Rows of the batch, and their finite scores ``[b, N]`` in float32 or float64, free to be overwritten.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite, naming the question and the candidate.
+        ValueError: If the model scores another number of entities.
+    """
+    if not memory_mb > 0:
+        raise ValueError(f"memory_mb is {memory_mb}, must be above 0")
+    own = isinstance(model, Scorer)
+    table = model.entity_table() if own else None  # where entities are fused from modalities, once for all blocks
+    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
+    for rows_of_block in torch.arange(len(batch)).tensor_split(-(-len(batch) // rows)):
+        where = slice(int(rows_of_block[0]), int(rows_of_block[-1]) + 1)
+        part = Batch(batch.head[where], batch.relation[where], batch.tail[where])
+        scores = score_side(model, part, side, table)  # [b, N]
+        if scores.shape != (len(part), num_nodes):
+            found = tuple(scores.shape)
+            raise ValueError(f"the model gives scores of shape {found}, expected {(len(part), num_nodes)}")
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
+        yield where, scores if own else scores.clone(memory_format=torch.contiguous_format)
+
+
+def _most_rows(device: torch.device) -> int:
+    # on a CPU more rows make the product no faster and push the scores out of its cache
+    return 256 if device.type == "cpu" else 4096
+
+
+def check_finite(scores: Tensor, sums: Tensor, batch: Batch, side: Side) -> None:
+    """Raise NumericsError where a score is NaN or infinite.
+
+    Args:
+        scores: Scores, shape ``[b, N]``.
+        sums: Their sums, shape ``[b]``: cheap to have, and none is finite over a score that is not.
+        batch: The ``b`` questions.
+        side: The side asked for.
+    """
+    if torch.isfinite(sums).all():
+        return
+    bad = (~torch.isfinite(scores)).nonzero()
+    if len(bad):  # else large scores, whose sum overflows
+        row, entity = (int(x) for x in bad[0])
+        triple = [int(x[row]) for x in (batch.head, batch.relation, batch.tail)]
+        raise NumericsError(
+            f"score {float(scores[row, entity])} for triple {triple} with {side} replaced by entity {entity}: no rank "
+            "can be given. Cure: lower the learning rate or look at the last checkpoint"
+        )
