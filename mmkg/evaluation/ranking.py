@@ -6,14 +6,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.evaluation.scoring import blocks_of_scores, check_finite, rankable
+from mmkg.evaluation.scoring import asking, blocks_of_scores, rows_in_cache
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Ranks, Side
 
-CACHE_BYTES = 2**19  # scores compared at once, so that they stay in a core's cache from one pass to the next
 
-
-@torch.no_grad()
 def rank(
     model: torch.nn.Module,
     triples: Tensor,
@@ -61,14 +58,9 @@ def rank(
         told = f"{facts.num_nodes} entities and {facts.num_relations} relations"
         raise ValueError(f"triple {triples[outside][0].tolist()} is out of range: the facts are of {told}")
     facts = facts.to(triples.device)
-    was_training = model.training
-    model.eval()
     bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
-    try:
-        with bar:
-            parts = [_rank_side(rankable(model), triples, facts, side, memory_mb, bar) for side in sides]
-    finally:
-        model.train(was_training)
+    with bar, asking(model) as asked:
+        parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     number = torch.arange(len(triples), device=triples.device)
     which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
@@ -88,7 +80,6 @@ def _rank_side(
         part = Batch(asked.head[rows], asked.relation[rows], asked.tail[rows])
         mine = order[start[rows.start] : start[rows.stop]]  # [A], triples that ask one of these questions
         row, answer = question[mine] - rows.start, every.answer(side)[mine]  # [A], [A]
-        check_finite(scores, _in_cache(scores, lambda s: s.sum(1)), part, side)
         target = scores[row, answer]  # [A]
         at, known = facts.known(part, side)  # [M], [M]
         scores[at, known] = -torch.inf  # never above a target, never level with one
@@ -118,7 +109,7 @@ def _count(scores: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]
     above, least = torch.empty_like(row), torch.empty_like(row)
     for mine in (~again, again):
         places = mine.nonzero()[:, 0]
-        for part in places.split(_rows_in_cache(scores)):
+        for part in places.split(rows_in_cache(scores)):
             # rows asked for the first time are all rows, one after the other: no copy
             chosen = scores[row[part]] if mine is again else scores[row[part[0]] : row[part[-1]] + 1]  # [a, N]
             limit = target[part, None]  # [a, 1]
@@ -133,13 +124,3 @@ def _true(compare, scores: Tensor, limit: Tensor) -> Tensor:
         return compare(scores, limit).sum(1)
     # summing ones in float32 is many times faster than summing booleans
     return compare(scores, limit, out=torch.empty_like(scores, dtype=torch.float32)).sum(1).long()
-
-
-def _in_cache(scores: Tensor, function) -> Tensor:
-    return torch.cat([function(part) for part in scores.split(_rows_in_cache(scores))])
-
-
-def _rows_in_cache(scores: Tensor) -> int:
-    if scores.device.type != "cpu":
-        return len(scores)
-    return max(1, CACHE_BYTES // (scores.shape[1] * scores.element_size()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from mmkg.errors import NumericsError
 from mmkg.evaluation.pyg import adapted
 from mmkg.scorers import Scorer
 from mmkg.types import Batch, Side
+
+CACHE_BYTES = 2**19
 
 
 def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Tensor | None = None) -> Tensor:
@@ -31,9 +34,20 @@ def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Ten
     return model.score_heads(batch.relation, batch.tail, candidates)
 
 
-def rankable(model: torch.nn.Module) -> torch.nn.Module:
-    """The model itself, or what lets PyG's own KGE models be asked for all candidates."""
-    return adapted(model) if isinstance(model, KGEModel) and not hasattr(model, "score_tails") else model
+@contextmanager
+def asking(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """The model in evaluation mode and without gradients, as it can be asked for all candidates; its mode is restored.
+
+    PyG's own KGE models are adapted; see :func:`mmkg.evaluation.pyg.adapted`.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            foreign = isinstance(model, KGEModel) and not hasattr(model, "score_tails")
+            yield adapted(model) if foreign else model
+    finally:
+        model.train(was_training)
 
 
 def blocks_of_scores(
@@ -57,6 +71,8 @@ def blocks_of_scores(
     """
     if not memory_mb > 0:
         raise ValueError(f"memory_mb is {memory_mb}, must be above 0")
+    if not len(batch):
+        return
     own = isinstance(model, Scorer)
     table = model.entity_table() if own else None  # where entities are fused from modalities, once for all blocks
     rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
@@ -68,6 +84,7 @@ def blocks_of_scores(
             found = tuple(scores.shape)
             raise ValueError(f"the model gives scores of shape {found}, expected {(len(part), num_nodes)}")
         scores = scores if scores.dtype == torch.float64 else scores.float()
+        _check_finite(scores, part, side)
         # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
         yield where, scores if own else scores.clone(memory_format=torch.contiguous_format)
 
@@ -77,22 +94,22 @@ def _most_rows(device: torch.device) -> int:
     return 256 if device.type == "cpu" else 4096
 
 
-def check_finite(scores: Tensor, sums: Tensor, batch: Batch, side: Side) -> None:
-    """Raise NumericsError where a score is NaN or infinite.
+def rows_in_cache(scores: Tensor) -> int:
+    """How many rows of scores ``[b, N]`` to go over at once, so that they stay in a core's cache between two passes."""
+    if scores.device.type != "cpu":
+        return max(1, len(scores))
+    return max(1, CACHE_BYTES // (scores.shape[1] * scores.element_size()))
 
-    Args:
-        scores: Scores, shape ``[b, N]``.
-        sums: Their sums, shape ``[b]``: cheap to have, and none is finite over a score that is not.
-        batch: The ``b`` questions.
-        side: The side asked for.
-    """
-    if torch.isfinite(sums).all():
+
+def _check_finite(scores: Tensor, batch: Batch, side: Side) -> None:
+    # sums are cheap, and none is finite over a score that is not
+    if all(bool(torch.isfinite(part.sum())) for part in scores.split(rows_in_cache(scores))):
         return
     bad = (~torch.isfinite(scores)).nonzero()
     if len(bad):  # else large scores, whose sum overflows
         row, entity = (int(x) for x in bad[0])
         triple = [int(x[row]) for x in (batch.head, batch.relation, batch.tail)]
         raise NumericsError(
-            f"score {float(scores[row, entity])} for triple {triple} with {side} replaced by entity {entity}: no rank "
-            "can be given. Cure: lower the learning rate or look at the last checkpoint"
+            f"score {float(scores[row, entity])} for triple {triple} with {side} replaced by entity {entity}: with NaN "
+            "or infinity no rank can be given. Cure: lower the learning rate or look at the last checkpoint"
         )
