@@ -126,6 +126,8 @@ def triple_classification(
         ``relations_without_own_threshold``; and one row a relation of test: ``relation``, ``count``, ``accuracy``,
         ``threshold``, ``own_threshold``.
     """
+    if not len(test):
+        raise ValueError("nothing to classify: the test split is empty")
     negatives = [corrupt(x, facts, seed=seed + i) for i, x in enumerate((validation, test))]
     thresholds = fit_thresholds(model, validation, negatives[0], facts.num_relations)
     asked = torch.cat([test, negatives[1]])
