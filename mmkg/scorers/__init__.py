@@ -7,6 +7,8 @@ from mmkg.scorers.complex import ComplEx
 from mmkg.scorers.cp import CP
 from mmkg.scorers.distance import DistanceScorer
 from mmkg.scorers.distmult import DistMult
+from mmkg.scorers.fusion import FUSIONS
+from mmkg.scorers.multimodal import FusedEntities, fuse
 from mmkg.scorers.mure import MuRE
 from mmkg.scorers.pairre import PairRE
 from mmkg.scorers.protate import PRotatE
@@ -40,6 +42,7 @@ SCORERS: dict[str, type[Scorer]] = {
 
 __all__ = [
     "CP",
+    "FUSIONS",
     "RESCAL",
     "SCORERS",
     "AutoSF",
@@ -47,6 +50,7 @@ __all__ = [
     "ComplEx",
     "DistMult",
     "DistanceScorer",
+    "FusedEntities",
     "MuRE",
     "PRotatE",
     "PairRE",
@@ -58,4 +62,5 @@ __all__ = [
     "TransE",
     "TransH",
     "TuckER",
+    "fuse",
 ]
