@@ -106,7 +106,7 @@ class Scorer(KGEModel):
     def score_triples(self, head_index: Tensor, rel_type: Tensor, tail_index: Tensor, side: Side = "tail") -> Tensor:
         """Scores ``[B]`` of triples asked for the entity at ``side``; the side matters with reciprocal relations."""
         anchor, answer = (head_index, tail_index) if side == "tail" else (tail_index, head_index)
-        relation, way = self.relation(rel_type, side), self._way(side)
+        relation, way = self.relation(rel_type, side), self.way(side)
         query = self.query(self.entity(anchor), relation, way)
         return self.match(query, self.entity(answer), relation, way)
 
@@ -133,12 +133,12 @@ class Scorer(KGEModel):
     def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``."""
 
-    def _way(self, side: Side) -> Side:
+    def way(self, side: Side) -> Side:
         """The formula by which ``side`` is asked for: with reciprocal relations always that of tails."""
         return "tail" if self.reciprocal else side
 
     def _score(self, anchor: Tensor, rel_type: Tensor, candidates: Tensor | None, side: Side) -> Tensor:
-        relation, way = self.relation(rel_type, side), self._way(side)  # [B, d_r]
+        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
         if candidates is None:
             table = self.entity_table()  # [N, d], once for both uses
             query = self.query(table[anchor], relation, way)  # [B, d]

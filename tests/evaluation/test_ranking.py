@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation import rank
+from mmkg.evaluation import all_metrics, rank
 from mmkg.graph import Facts
 from mmkg.scorers import SCORERS, DistMult
 from mmkg.types import Batch
@@ -156,6 +156,23 @@ def test_ranks_of_every_scorer_follow_from_its_scores(name, reciprocal):
         assert torch.equal(ranks.optimistic, 1 + ((scores > target) & ~known).sum(1))
         assert torch.equal(ranks.pessimistic, ((scores >= target) & ~known).sum(1))
         assert torch.equal(ranks.candidates, (~known).sum(1))
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_relabelling_a_models_entities_changes_no_metric(name):
+    torch.manual_seed(2)
+    n = 53
+    model, moved = SCORERS[name](n, 3, 4), SCORERS[name](n, 3, 4)
+    new = torch.randperm(n)
+    with torch.no_grad():
+        model.node_emb.weight[10:20] = model.node_emb.weight[:10]  # ties
+        moved.load_state_dict(model.state_dict())
+        moved.node_emb.weight[new] = model.node_emb.weight
+    triples = torch.stack([torch.randint(high, (90,)) for high in (n, 3, n)], dim=1)
+    renamed = torch.stack([new[triples[:, 0]], triples[:, 1], new[triples[:, 2]]], dim=1)
+    before = rank(model, triples, Facts(*triples.unbind(1), n, 3))
+    after = rank(moved, renamed, Facts(*renamed.unbind(1), n, 3))
+    assert all_metrics(before) == all_metrics(after)
 
 
 def _batch(triples):
