@@ -141,7 +141,7 @@ class Scorer(KGEModel):
         relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
         if candidates is None:
             table = self.entity_table()  # [N, d], once for both uses
-            query = self.query(table[anchor], relation, way)  # [B, d]
+            query = self.query(F.embedding(anchor, table), relation, way)  # [B, d]
             return self.match_shared(query, table, relation, way)  # [B, N]
         given = self.entity(anchor)  # [B, d]
         query = self.query(given, relation, way)  # [B, d]
