@@ -53,6 +53,13 @@ def adapted(model: kge.KGEModel) -> torch.nn.Module:
     Args:
         model: Any ``torch_geometric.nn.kge.KGEModel``. Embeddings are read as they are now.
     """
+    with torch.random.fork_rng(devices=[]):  # a look at a model must not change what is drawn after it
+        found = _as_ours(model)
+    return ByTriples(model) if found is None else found.eval()
+
+
+@torch.no_grad()
+def _as_ours(model: kge.KGEModel) -> Scorer | None:
     found: Scorer | None = None
     sizes = (model.num_nodes, model.num_relations, model.hidden_channels)
     entity, relation = model.node_emb.weight, model.rel_emb.weight
@@ -60,22 +67,19 @@ def adapted(model: kge.KGEModel) -> torch.nn.Module:
         found = DistMult(*sizes)
     elif type(model) is kge.ComplEx:
         found = ComplEx(*sizes)
-        entity, relation = (
-            torch.cat([x, y.weight], 1) for x, y in ((entity, model.node_emb_im), (relation, model.rel_emb_im))
-        )
+        entity = torch.cat([entity, model.node_emb_im.weight], 1)
+        relation = torch.cat([relation, model.rel_emb_im.weight], 1)
     elif type(model) is kge.RotatE:
         found = _EuclideanRotatE(*sizes, margin=model.margin)
         entity = torch.cat([entity, model.node_emb_im.weight], 1)
     elif type(model) is kge.TransE and model.p_norm in (1, 2):
         found = TransE(*sizes, margin=0.0, p_norm=model.p_norm)
         entity = F.normalize(entity, p=model.p_norm, dim=-1)
-    if found is None:
-        return ByTriples(model)
-    found.to(entity)
-    with torch.no_grad():
+    if found is not None:
+        found.to(entity)
         found.node_emb.weight.copy_(entity)
         found.rel_emb.weight.copy_(relation)
-    return found.eval()
+    return found
 
 
 class _EuclideanRotatE(RotatE):

@@ -87,3 +87,11 @@ def test_questions_can_be_asked_too(triples):
     with torch.no_grad():
         expected = float(model(*triples[:1].unbind(1)))
     assert compare(model, *triples[0].tolist(), facts)["score"] == pytest.approx(expected)
+
+
+def test_a_look_leaves_the_random_stream_alone(triples):
+    torch.manual_seed(0)
+    model, facts = kge.DistMult(N, R, D), Facts(*triples.unbind(1), N, R)
+    before = torch.get_rng_state()
+    rank(model, triples, facts)
+    assert torch.equal(torch.get_rng_state(), before)
