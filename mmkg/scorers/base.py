@@ -129,20 +129,40 @@ class Scorer(KGEModel):
         """Scores ``[B, K]`` or ``[B, N]`` of candidate heads for ``(?, r, t)``; see :meth:`score_tails`."""
         return self._score(tail_index, rel_type, candidates, "head")
 
+    def score_table(
+        self, anchor: Tensor, rel_type: Tensor, side: Side, table: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        """Scores ``[B, N]`` of all entities at ``side``, given the table ``[N, d]`` of :meth:`entity_table`.
+
+        Args:
+            anchor: Ids of the given entities, shape ``[B]``.
+            rel_type: Relation ids, shape ``[B]``.
+            side: The side asked for.
+            table: Embeddings of all entities, the given ones among them.
+            out: See :meth:`match_shared`.
+        """
+        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
+        query = self.query(F.embedding(anchor, table), relation, way)  # [B, d]
+        return self.match_shared(query, table, relation, way, out)  # [B, N]
+
     @abstractmethod
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``."""
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
+        """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``.
+
+        ``out [B, n]`` is memory that a scorer may write its scores to, where no gradient is wanted: fresh memory costs
+        a fifth of a matrix product.
+        """
 
     def way(self, side: Side) -> Side:
         """The formula by which ``side`` is asked for: with reciprocal relations always that of tails."""
         return "tail" if self.reciprocal else side
 
     def _score(self, anchor: Tensor, rel_type: Tensor, candidates: Tensor | None, side: Side) -> Tensor:
-        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
         if candidates is None:
-            table = self.entity_table()  # [N, d], once for both uses
-            query = self.query(F.embedding(anchor, table), relation, way)  # [B, d]
-            return self.match_shared(query, table, relation, way)  # [B, N]
+            return self.score_table(anchor, rel_type, side, self.entity_table())  # [B, N]
+        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
         given = self.entity(anchor)  # [B, d]
         query = self.query(given, relation, way)  # [B, d]
         if not candidates.is_floating_point():

@@ -34,6 +34,8 @@ class CP(BilinearScorer):
         """Dot products with the candidates in the role asked for, ``[...]``."""
         return super().match(query, candidates.chunk(2, dim=-1)[side == "tail"], relation, side)
 
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
         """All of them by one matrix product, ``[B, n]``."""
-        return super().match_shared(query, table.chunk(2, dim=-1)[side == "tail"], relation, side)
+        return super().match_shared(query, table.chunk(2, dim=-1)[side == "tail"], relation, side, out)

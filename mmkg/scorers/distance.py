@@ -58,7 +58,9 @@ class DistanceScorer(Scorer):
         """Margin minus distance, ``[...]``."""
         return self.margin - self.distance(query, self.place(candidates), relation, side)
 
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
         """Margin minus all distances, ``[B, n]``; never ``[B, n, d]`` in memory."""
         placed = self.place(table)  # [n, d'], once for all queries
         found = by_kernel(self.distance, query, placed, relation, side)

@@ -65,7 +65,9 @@ class MuRE(Scorer):
         head, tail = (query, candidates) if side == "tail" else (candidates, query)
         return head[..., -2] + tail[..., -1] - distance
 
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
         """The same for all pairs, ``[B, n]``."""
         parts = (query[:, :-2], table[:, :-2], relation, side)
         distance = by_kernel(_distance, *parts)

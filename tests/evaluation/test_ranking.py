@@ -246,5 +246,7 @@ def test_an_empty_split_is_an_error_and_the_mode_is_given_back():
         rank(model, torch.tensor([[0, 0, 1], [0, 0, N]]), facts)
     with pytest.raises(ValueError, match=rf"scores of shape \(1, {N}\), expected \(1, {N + 1}\)"):
         rank(model, rows, Facts(*rows.unbind(1), N + 1, R))
+    with pytest.raises(ValueError, match=f"the model is of {N} entities, the facts are of {N + 1}"):
+        rank(DistMult(N, R, 2), torch.tensor([[N, 0, 0]]), Facts(*rows.unbind(1), N + 1, R))
     rank(model, rows, facts)
     assert model.training
