@@ -7,7 +7,7 @@ real graphs. Models are untrained: the time does not depend on it. "Queries" are
 test triple. The bare product scores every query against every entity and does nothing else; ours scores equal questions
 once, so that its share of this floor may exceed 100 %; the row "distinct questions" has hardly any to share. PyKEEN
 (optional: ``pip install pykeen==1.11.1``), PyG and the naive form are timed on some triples only. Times are the fewest
-of several turns; memory is what the process grew by at most.
+of several turns; memory is what the process grew by at most, which counts in full for the first scorer alone.
 """
 
 from __future__ import annotations
