@@ -1,18 +1,33 @@
-"""Filtered ranking, metrics, and answers to questions."""
+"""Filtered ranking, metrics and how sure they are, triple classification, and answers to questions."""
 
-from mmkg.evaluation.metrics import TIE_RULES, all_metrics, breakdown, groups_of, metrics
-from mmkg.evaluation.predict import Prediction, compare, top_k
-from mmkg.evaluation.ranking import rank, score_side
+from mmkg.evaluation.classify import Thresholds, corrupt, fit_thresholds, triple_classification
+from mmkg.evaluation.evaluate import Evaluation, evaluate, unseen
+from mmkg.evaluation.metrics import TIE_RULES, adjusted_metrics, all_metrics, breakdown, groups_of, metrics
+from mmkg.evaluation.predict import Prediction, compare, top_k, top_k_each
+from mmkg.evaluation.ranking import rank
+from mmkg.evaluation.scoring import score_side
+from mmkg.evaluation.significance import bootstrap, paired_test
 
 __all__ = [
     "TIE_RULES",
+    "Evaluation",
     "Prediction",
+    "Thresholds",
+    "adjusted_metrics",
     "all_metrics",
+    "bootstrap",
     "breakdown",
     "compare",
+    "corrupt",
+    "evaluate",
+    "fit_thresholds",
     "groups_of",
     "metrics",
+    "paired_test",
     "rank",
     "score_side",
     "top_k",
+    "top_k_each",
+    "triple_classification",
+    "unseen",
 ]

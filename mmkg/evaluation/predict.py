@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmkg.errors import NumericsError
-from mmkg.evaluation.ranking import score_side
+from mmkg.evaluation.scoring import asking, blocks_of_scores
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Side
 
@@ -28,14 +27,13 @@ class Prediction:
     known: Tensor
 
 
-@torch.no_grad()
 def top_k(
     model: torch.nn.Module, anchor: int, relation: int, side: Side, k: int, facts: Facts, *, include_known: bool = False
 ) -> Prediction:
     """The ``k`` best answers to one question.
 
     Args:
-        model: A scorer.
+        model: A scorer, or one of PyG's KGE models.
         anchor: Id of the given entity: the head when ``side`` is "tail".
         relation: Id of the relation.
         side: The side asked for.
@@ -43,20 +41,56 @@ def top_k(
         facts: Known facts.
         include_known: Whether known facts may be among the answers; if not, only new ones are.
     """
+    given, r = (torch.tensor([x], device=_device(model)) for x in (anchor, relation))
+    return top_k_each(model, given, r, side, k, facts, include_known=include_known)[0]
+
+
+def top_k_each(
+    model: torch.nn.Module,
+    anchor: Tensor,
+    relation: Tensor,
+    side: Side,
+    k: int,
+    facts: Facts,
+    *,
+    include_known: bool = False,
+    memory_mb: float = 256.0,
+) -> list[Prediction]:
+    """The ``k`` best answers to each of many questions; see :func:`top_k`. Ties come in the order of ids.
+
+    Args:
+        model: A scorer, or one of PyG's KGE models.
+        anchor: Ids of the given entities, shape ``[B]``, on the model's device.
+        relation: Ids of the relations, shape ``[B]``.
+        side: The side asked for.
+        k: How many answers, at least 1.
+        facts: Known facts.
+        include_known: Whether known facts may be among the answers.
+        memory_mb: Memory for the scores of one block of questions, in MiB.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite.
+    """
     if k < 1:
         raise ValueError(f"k is {k}, must be at least 1")
-    batch = _question(model, anchor, relation, side)
-    scores = _finite(score_side(model, batch, side).float())[0]  # [N]
-    known = facts.to(scores.device).mask(batch, side)[0]  # [N]
-    pool = torch.arange(len(scores), device=scores.device)
-    if not include_known:
-        pool = pool[~known]
-    order = torch.argsort(scores[pool], descending=True, stable=True)[:k]  # stable: ties come in the order of ids
-    ids = pool[order]
-    return Prediction(ids.cpu(), scores[ids].cpu(), known[ids].cpu())
+    blank = torch.zeros_like(anchor)  # never read
+    batch = Batch(anchor, relation, blank) if side == "tail" else Batch(blank, relation, anchor)
+    facts, found = facts.to(anchor.device), []
+    with asking(model) as asked:
+        for rows, scores in blocks_of_scores(asked, batch, side, facts.num_nodes, memory_mb):
+            part = Batch(batch.head[rows], batch.relation[rows], batch.tail[rows])
+            at, ids = facts.known(part, side)  # [M], [M]
+            known = torch.zeros_like(scores, dtype=torch.bool)
+            known[at, ids] = True  # [b, N]
+            ordered = scores if include_known else scores.masked_fill(known, -torch.inf)
+            best = torch.argsort(ordered, dim=1, descending=True, stable=True)[:, :k]  # [b, k]
+            for row, place in enumerate(best):
+                if not include_known:
+                    place = place[~known[row, place]]  # known answers stand last, where few others are left
+                found.append(Prediction(place.cpu(), scores[row, place].cpu(), known[row, place].cpu()))
+    return found
 
 
-@torch.no_grad()
 def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: Facts) -> dict[str, float | bool]:
     """Score of one triple and where it stands among all candidates of its two questions.
 
@@ -66,32 +100,19 @@ def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: 
     """
     triple = [torch.tensor([x], device=_device(model)) for x in (head, relation, tail)]
     batch, facts = Batch(*triple), facts.to(_device(model))
-    result: dict[str, float | bool] = {
-        "score": float(_finite(model(*triple))),
-        "known": bool(facts.contains(*triple)),
-    }
-    for side in SIDES:
-        scores = _finite(score_side(model, batch, side).float())[0]  # [N]
-        answer = int(batch.answer(side))
-        rival = ~facts.mask(batch, side)[0]  # [N]
-        rival[answer] = False
-        others = scores[rival]
-        below = (others < scores[answer]).double() + 0.5 * (others == scores[answer]).double()
-        result[f"percentile_{side}"] = 100 * float(below.mean()) if len(others) else 100.0
+    result: dict[str, float | bool] = {"known": bool(facts.contains(*triple))}
+    with asking(model) as asked:
+        result["score"] = float(model(*triple))
+        for side in SIDES:
+            (_, scores), *_ = blocks_of_scores(asked, batch, side, facts.num_nodes, 1.0)
+            answer = int(batch.answer(side))
+            rival = ~facts.mask(batch, side)[0]  # [N]
+            rival[answer] = False
+            others = scores[0, rival]
+            below = (others < scores[0, answer]).double() + 0.5 * (others == scores[0, answer]).double()
+            result[f"percentile_{side}"] = 100 * float(below.mean()) if len(others) else 100.0
     return result
 
 
 def _device(model: torch.nn.Module) -> torch.device:
     return next(model.parameters()).device
-
-
-def _question(model: torch.nn.Module, anchor: int, relation: int, side: Side) -> Batch:
-    given, r = (torch.tensor([x], device=_device(model)) for x in (anchor, relation))
-    asked = torch.zeros_like(given)  # never read
-    return Batch(given, r, asked) if side == "tail" else Batch(asked, r, given)
-
-
-def _finite(scores: Tensor) -> Tensor:
-    if not torch.isfinite(scores).all():
-        raise NumericsError("the model gives NaN or infinite scores. Cure: train anew, or load an earlier checkpoint")
-    return scores

@@ -6,29 +6,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.errors import NumericsError
+from mmkg.evaluation.scoring import asking, blocks_of_scores, rows_in_cache
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Ranks, Side
 
 
-def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Tensor | None = None) -> Tensor:
-    """Scores of candidates at one side of each triple.
-
-    Args:
-        model: A scorer with ``score_tails`` and ``score_heads``.
-        batch: ``B`` triples; the entity at ``side`` is not read.
-        side: The side asked for.
-        candidates: See :meth:`mmkg.scorers.Scorer.score_tails`; all entities if None.
-
-    Returns:
-        Scores, shape ``[B, N]`` or ``[B, K]``.
-    """
-    if side == "tail":
-        return model.score_tails(batch.head, batch.relation, candidates)
-    return model.score_heads(batch.relation, batch.tail, candidates)
-
-
-@torch.no_grad()
 def rank(
     model: torch.nn.Module,
     triples: Tensor,
@@ -44,60 +26,101 @@ def rank(
     :math:`1 + |\{c \in C: s_c > s\}|` and the pessimistic one :math:`1 + |\{c \in C: s_c \ge s\}|`; the realistic rank
     is their mean (Berrendorf et al., 2020, "On the Ambiguity of Rank-Based Evaluation").
 
+    Triples that ask the same question are scored once. Known answers are struck out by their places in the rows of
+    ``facts``, and counts are taken over blocks that stay in the cache, so that ranking costs little more than scoring.
+
     Args:
-        model: A scorer with ``score_tails`` and ``score_heads``; put into evaluation mode for the time being.
+        model: A scorer with ``score_tails`` and ``score_heads``, or one of PyG's KGE models; put into evaluation mode
+            for the time being.
         triples: Ids (h, r, t), shape ``[Q, 3]``, on the device of the model.
         facts: What is filtered out besides the true answer: all known triples, held-out ones included.
         sides: Which sides to ask for.
-        memory_mb: Memory for the scores and masks of one block of questions, in MiB, > 0.
+        memory_mb: Memory for the scores of one block of questions, in MiB, > 0. What the model needs to make them comes
+            on top.
         progress: Whether to show a bar.
 
     Returns:
         Ranks of ``Q * len(sides)`` questions, side by side in the order of ``sides``.
 
     Raises:
-        NumericsError: If a score is NaN or infinite, naming the first triple.
-        ValueError: If there are no triples, or no sides.
+        NumericsError: If a score is NaN or infinite, be it that of a filtered candidate, naming a triple that asks.
+        ValueError: If there are no triples, or no sides; if an id is out of range.
     """
     if triples.dim() != 2 or triples.shape[1] != 3:
         raise ValueError(f"triples have shape {tuple(triples.shape)}, expected [Q, 3]")
     if not len(triples) or not sides:
         raise ValueError("nothing to rank: the split is empty")
+    if unknown := set(sides) - set(SIDES):
+        raise ValueError(f"side {unknown.pop()!r}: choose 'head' or 'tail'")
+    sizes = triples.new_tensor([facts.num_nodes, facts.num_relations, facts.num_nodes])
+    outside = ((triples < 0) | (triples >= sizes)).any(1)  # [Q]
+    if outside.any():
+        told = f"{facts.num_nodes} entities and {facts.num_relations} relations"
+        raise ValueError(f"triple {triples[outside][0].tolist()} is out of range: the facts are of {told}")
     facts = facts.to(triples.device)
-    block = max(1, int(memory_mb * 2**20 / (facts.num_nodes * 16)))  # float scores, two masks and their comparison
-    was_training = model.training
-    model.eval()
-    parts = []
     bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
-    try:
-        for side in sides:
-            for start in range(0, len(triples), block):
-                part = triples[start : start + block]
-                parts.append(_rank_block(model, part, facts, side))
-                bar.update(len(part))
-    finally:
-        bar.close()
-        model.train(was_training)
+    with bar, asking(model) as asked:
+        parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     number = torch.arange(len(triples), device=triples.device)
     which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
     return Ranks(optimistic, pessimistic, candidates, which.repeat_interleave(len(triples)), number.repeat(len(sides)))
 
 
-def _rank_block(model: torch.nn.Module, triples: Tensor, facts: Facts, side: Side) -> tuple[Tensor, Tensor, Tensor]:
-    batch = Batch(*triples.unbind(1))
-    scores = score_side(model, batch, side).float()  # [b, N]
-    bad = ~torch.isfinite(scores)
-    if bad.any():
-        row, entity = (int(x) for x in bad.nonzero()[0])
-        raise NumericsError(
-            f"score {float(scores[row, entity])} for triple {triples[row].tolist()} with {side} replaced by entity "
-            f"{entity}: no rank can be given. Cure: lower the learning rate or look at the last checkpoint"
-        )
-    true = batch.answer(side)[:, None]  # [b, 1]
-    target = scores.gather(1, true)  # [b, 1]
-    known = facts.mask(batch, side)  # [b, N]
-    rival = ~known.scatter(1, true, True)  # [b, N], whoever may stand before the true answer
-    better = ((scores > target) & rival).sum(1)  # [b]
-    level = ((scores == target) & rival).sum(1)  # [b]
-    return better + 1, better + level + 1, rival.sum(1) + 1
+def _rank_side(
+    model: torch.nn.Module, triples: Tensor, facts: Facts, side: Side, memory_mb: float, bar: tqdm
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each."""
+    every = Batch(*triples.unbind(1))
+    question, order, start = _questions(every.anchor(side) * facts.num_relations + every.relation)
+    first = order[start[:-1]]  # [U], one triple of each question
+    asked = Batch(*triples[first].unbind(1))
+    better, level, rivals = (torch.zeros_like(question) for _ in range(3))  # [Q]
+    for rows, scores in blocks_of_scores(model, asked, side, facts.num_nodes, memory_mb):
+        part = Batch(asked.head[rows], asked.relation[rows], asked.tail[rows])
+        mine = order[start[rows.start] : start[rows.stop]]  # [A], triples that ask one of these questions
+        row, answer = question[mine] - rows.start, every.answer(side)[mine]  # [A], [A]
+        target = scores[row, answer]  # [A]
+        at, known = facts.known(part, side)  # [M], [M]
+        scores[at, known] = -torch.inf  # never above a target, never level with one
+        stranger = torch.isfinite(scores[row, answer])  # [A], answers that the facts do not hold
+        above, least = _count(scores, row, target)  # [A], [A]
+        better[mine], level[mine] = above, least - above - stranger.long()
+        rivals[mine] = facts.num_nodes - facts.count(part, side)[row] - stranger.long()
+        bar.update(len(mine))
+    return better + 1, better + level + 1, rivals + 1
+
+
+def _questions(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Distinct questions ``U`` among keys ``[Q]``.
+
+    Returns:
+        Question of each key ``[Q]``, keys in the order of their questions ``[Q]``, and where each question begins in
+        that order ``[U + 1]``.
+    """
+    _, question, count = torch.unique(keys, return_inverse=True, return_counts=True)
+    start = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    return question, question.argsort(stable=True), start
+
+
+def _count(scores: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """How many scores ``[b, N]`` of its row are above each target ``[A]``, and how many at least as high."""
+    again = row.diff(prepend=row.new_tensor([-1])) == 0  # [A], rows are sorted: where a question is asked once more
+    above, least = torch.empty_like(row), torch.empty_like(row)
+    for mine in (~again, again):
+        places = mine.nonzero()[:, 0]
+        for part in places.split(rows_in_cache(scores)):
+            # rows asked for the first time are all rows, one after the other: no copy
+            chosen = scores[row[part]] if mine is again else scores[row[part[0]] : row[part[-1]] + 1]  # [a, N]
+            limit = target[part, None]  # [a, 1]
+            above[part] = _true(torch.gt, chosen, limit)
+            least[part] = _true(torch.ge, chosen, limit)
+    return above, least
+
+
+def _true(compare, scores: Tensor, limit: Tensor) -> Tensor:
+    """How often a comparison holds in each row, ``[a]``."""
+    if scores.shape[1] >= 2**24:  # beyond what float32 counts
+        return compare(scores, limit).sum(1)
+    # summing ones in float32 is many times faster than summing booleans
+    return compare(scores, limit, out=torch.empty_like(scores, dtype=torch.float32)).sum(1).long()

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Embedding
-from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn.kge import KGEModel
 
 from mmkg.types import Side
@@ -26,27 +25,45 @@ class Scorer(KGEModel):
         num_nodes: Number of entities ``N``.
         num_relations: Number of relations ``R``.
         hidden_channels: Embedding size as the paper of the scorer counts it (complex numbers count once).
-        chunk_mb: Memory for one block of differences ``[b, n, d]`` when all entities are scored, in MiB, > 0. Blocks
-            that stay in a core's cache are the fastest, so the default is small.
+        chunk_mb: Memory for one block of differences ``[b, n, d]`` when a distance scorer scores all entities, in MiB,
+            > 0. Blocks that stay in a core's cache are the fastest, so the default is small.
+        reciprocal: Whether each relation has a second embedding, with which ``(?, r, t)`` is asked as
+            ``(t, r + R, ?)`` (Lacroix et al., 2018): ``rel_emb`` then holds ``2 R`` rows and ``num_relations`` stays
+            ``R``. A triple's score then depends on the side asked for; :meth:`forward` asks for the tail.
 
     Shapes:
-        ``entity(ids)`` gives ``[..., d]`` with ``d = entity_factor * hidden_channels``; ``relation(ids, side)`` gives
-        ``[..., d_r]`` with ``d_r = relation_factor * hidden_channels``.
+        ``entity(ids)`` gives ``[..., d]``, ``relation(ids, side)`` gives ``[..., d_r]``, with ``(d, d_r)`` by
+        :meth:`widths`.
     """
 
     entity_factor = 1
     relation_factor = 1
 
-    def __init__(self, num_nodes: int, num_relations: int, hidden_channels: int, *, chunk_mb: float = 4.0) -> None:
+    def __init__(
+        self,
+        num_nodes: int,
+        num_relations: int,
+        hidden_channels: int,
+        *,
+        chunk_mb: float = 1.0,
+        reciprocal: bool = False,
+    ) -> None:
         sizes = {"num_nodes": num_nodes, "num_relations": num_relations, "hidden_channels": hidden_channels}
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 1")
+        if not chunk_mb > 0:
+            raise ValueError(f"chunk_mb is {chunk_mb}, must be above 0")
         super().__init__(num_nodes, num_relations, hidden_channels)
-        self.chunk_mb = chunk_mb
-        self.node_emb = Embedding(num_nodes, self.entity_factor * hidden_channels)
-        self.rel_emb = Embedding(num_relations, self.relation_factor * hidden_channels)
+        self.chunk_mb, self.reciprocal = chunk_mb, reciprocal
+        entity_width, relation_width = self.widths()
+        self.node_emb = Embedding(num_nodes, entity_width)
+        self.rel_emb = Embedding(2 * num_relations if reciprocal else num_relations, relation_width)
         # subclasses call reset_parameters themselves, once their own settings (margin) stand
+
+    def widths(self) -> tuple[int, int]:
+        """Widths ``d`` and ``d_r`` of the embeddings of entities and relations."""
+        return self.entity_factor * self.hidden_channels, self.relation_factor * self.hidden_channels
 
     @abstractmethod
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
@@ -57,18 +74,41 @@ class Scorer(KGEModel):
         """Score ``[...]`` of candidates ``[..., d]`` against queries ``[..., d]``; leading shapes broadcast."""
 
     def entity(self, ids: Tensor) -> Tensor:
-        """Complete embeddings ``[..., d]`` (real and imaginary parts) of entities ``[...]``."""
+        """Complete embeddings ``[..., d]`` (real and imaginary parts, fused modalities) of entities ``[...]``."""
         return self.node_emb(ids)
+
+    def entity_table(self) -> Tensor:
+        """Complete embeddings ``[N, d]`` of all entities; where they must be computed, ask once and hand them on."""
+        if type(self.node_emb) is Embedding:
+            return self.node_emb.weight  # no copy
+        return self.entity(torch.arange(self.num_nodes, device=self.rel_emb.weight.device))
 
     def relation(self, ids: Tensor, side: Side = "tail") -> Tensor:
         """Embeddings ``[..., d_r]`` of relations ``[...]`` as used when ``side`` is asked for."""
-        return self.rel_emb(ids)
+        return self.rel_emb(ids + self.num_relations if self.reciprocal and side == "head" else ids)
+
+    def modulus(self, embedding: Tensor) -> Tensor:
+        """Absolute values of an embedding's numbers, for regularisers such as N3.
+
+        Args:
+            embedding: What :meth:`entity` or :meth:`relation` gives, shape ``[..., d]`` or ``[..., d_r]``.
+
+        Returns:
+            One value for each number that the scorer works with: the same shape for real numbers, half as wide for
+            complex ones. Where a number is zero, so is the gradient.
+        """
+        return embedding.abs()
 
     def forward(self, head_index: Tensor, rel_type: Tensor, tail_index: Tensor) -> Tensor:
-        """Scores ``[B]`` of triples given as ids ``[B]``."""
-        relation = self.relation(rel_type, "tail")
-        query = self.query(self.entity(head_index), relation, "tail")
-        return self.match(query, self.entity(tail_index), relation, "tail")
+        """Scores ``[B]`` of triples given as ids ``[B]``, asked for their tails."""
+        return self.score_triples(head_index, rel_type, tail_index)
+
+    def score_triples(self, head_index: Tensor, rel_type: Tensor, tail_index: Tensor, side: Side = "tail") -> Tensor:
+        """Scores ``[B]`` of triples asked for the entity at ``side``; the side matters with reciprocal relations."""
+        anchor, answer = (head_index, tail_index) if side == "tail" else (tail_index, head_index)
+        relation, way = self.relation(rel_type, side), self.way(side)
+        query = self.query(self.entity(anchor), relation, way)
+        return self.match(query, self.entity(answer), relation, way)
 
     def score_tails(self, head_index: Tensor, rel_type: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores of candidate tails for ``(h, r, ?)``.
@@ -76,8 +116,9 @@ class Scorer(KGEModel):
         Args:
             head_index: Entity ids, shape ``[B]``.
             rel_type: Relation ids, shape ``[B]``.
-            candidates: Ids shared by the batch ``[K]``, ids of each row ``[B, K]``, or embeddings ``[B, K, d]`` in
-                the sense of :meth:`entity` (these keep their gradient); all entities if None.
+            candidates: Ids shared by the batch ``[K]``, ids of each row ``[B, K]``, or embeddings in the sense of
+                :meth:`entity` (these keep their gradient), shared ``[K, d]`` or of each row ``[B, K, d]``; all
+                entities if None.
 
         Returns:
             Scores, shape ``[B, K]``; ``[B, N]`` for all entities.
@@ -88,41 +129,52 @@ class Scorer(KGEModel):
         """Scores ``[B, K]`` or ``[B, N]`` of candidate heads for ``(?, r, t)``; see :meth:`score_tails`."""
         return self._score(tail_index, rel_type, candidates, "head")
 
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def score_table(
+        self, anchor: Tensor, rel_type: Tensor, side: Side, table: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        """Scores ``[B, N]`` of all entities at ``side``, given the table ``[N, d]`` of :meth:`entity_table`.
+
+        Args:
+            anchor: Ids of the given entities, shape ``[B]``.
+            rel_type: Relation ids, shape ``[B]``.
+            side: The side asked for.
+            table: Embeddings of all entities, the given ones among them.
+            out: See :meth:`match_shared`.
+        """
+        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
+        query = self.query(F.embedding(anchor, table), relation, way)  # [B, d]
+        return self.match_shared(query, table, relation, way, out)  # [B, N]
+
+    @abstractmethod
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
         """Scores ``[B, n]`` of one table of candidates ``[n, d]`` shared by all queries ``[B, d]``.
 
-        The fallback goes block by block, so that no ``[B, n, d]`` ever stands in memory; where a gradient is wanted,
-        blocks are computed anew in the backward pass.
+        ``out [B, n]`` is memory that a scorer may write its scores to, where no gradient is wanted: fresh memory costs
+        a fifth of a matrix product.
         """
-        rows = max(1, int(self.chunk_mb * 2**20 / (table.element_size() * table.shape[1] * 8)))  # entities at 8 queries
-        blocks = []
-        for q, r in zip(query.split(8), relation.split(8), strict=True):
-            parts = [self._block(q, part, r, side) for part in table.split(rows)]
-            blocks.append(torch.cat(parts, dim=1))  # [8, n]
-        return torch.cat(blocks) if blocks else query.new_zeros(0, table.shape[0])  # [B, n]
 
-    def _block(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
-        def run(q: Tensor, c: Tensor, r: Tensor) -> Tensor:
-            return self.match(q[:, None], c[None], r[:, None], side)  # [b, n]
-
-        if torch.is_grad_enabled() and (query.requires_grad or table.requires_grad):
-            return checkpoint(run, query, table, relation, use_reentrant=False)
-        return run(query, table, relation)
+    def way(self, side: Side) -> Side:
+        """The formula by which ``side`` is asked for: with reciprocal relations always that of tails."""
+        return "tail" if self.reciprocal else side
 
     def _score(self, anchor: Tensor, rel_type: Tensor, candidates: Tensor | None, side: Side) -> Tensor:
-        relation = self.relation(rel_type, side)  # [B, d_r]
-        query = self.query(self.entity(anchor), relation, side)  # [B, d]
         if candidates is None:
-            everyone = torch.arange(self.num_nodes, device=query.device)
-            return self.match_shared(query, self.entity(everyone), relation, side)  # [B, N]
-        if candidates.is_floating_point():
-            if candidates.dim() != 3 or candidates.shape[::2] != query.shape:
-                found, due = tuple(candidates.shape), tuple(query.shape)
-                raise ValueError(f"candidate embeddings {found}, expected [B, K, d] with (B, d) = {due}")
-            return self.match(query[:, None], candidates, relation[:, None], side)  # [B, K]
-        if candidates.dim() == 1:
-            return self.match_shared(query, self.entity(candidates), relation, side)  # [B, K]
-        return self.match(query[:, None], self.entity(candidates), relation[:, None], side)  # [B, K]
+            return self.score_table(anchor, rel_type, side, self.entity_table())  # [B, N]
+        relation, way = self.relation(rel_type, side), self.way(side)  # [B, d_r]
+        given = self.entity(anchor)  # [B, d]
+        query = self.query(given, relation, way)  # [B, d]
+        if not candidates.is_floating_point():
+            candidates = self.entity(candidates)  # [K, d] or [B, K, d]
+        elif candidates.dim() not in (2, 3) or candidates.shape[-1] != given.shape[-1]:
+            found = f"{tuple(candidates.shape)}, expected [K, d] or [B, K, d]"
+            raise ValueError(f"candidate embeddings {found} with (B, d) = {tuple(given.shape)}")
+        if candidates.dim() == 2:
+            return self.match_shared(query, candidates, relation, way)  # [B, K]
+        if len(candidates) != len(given):
+            raise ValueError(f"candidates of {len(candidates)} rows for {len(given)} questions")
+        return self.match(query[:, None], candidates, relation[:, None], way)  # [B, K]
 
     def loss(self, head_index: Tensor, rel_type: Tensor, tail_index: Tensor) -> Tensor:
         """Logistic loss against one random corruption a triple, for PyG's own training loop.
@@ -135,6 +187,9 @@ class Scorer(KGEModel):
         head = torch.where(coin, (head_index + shift) % self.num_nodes, head_index)
         tail = torch.where(coin, tail_index, (tail_index + shift) % self.num_nodes)
         positive, negative = self(head_index, rel_type, tail_index), self(head, rel_type, tail)
+        if self.reciprocal:  # a corrupted head is a question for the head
+            positive = torch.where(coin, self.score_triples(head_index, rel_type, tail_index, "head"), positive)
+            negative = torch.where(coin, self.score_triples(head, rel_type, tail, "head"), negative)
         return (F.softplus(-positive) + F.softplus(negative)).mean() / 2
 
     @torch.no_grad()
@@ -155,6 +210,16 @@ class Scorer(KGEModel):
             ranks.append(0.5 * ((scores > true).sum(1) + (scores >= true).sum(1) + 1))  # [b]
         rank = torch.cat(ranks).double()
         return float(rank.mean()), float((1 / rank).mean()), float((rank <= k).double().mean())
+
+
+def moduli(numbers: Tensor, parts: int = 2) -> Tensor:
+    """Moduli ``[..., d]`` of complex numbers ``[..., 2d]``, real parts first, or of quaternions with four parts.
+
+    The gradient at zero is zero.
+    """
+    squares = sum(x * x for x in numbers.chunk(parts, dim=-1))  # [..., d]
+    # the floor keeps the root's gradient, which is infinite at zero, out of a product with zero
+    return squares.clamp(min=torch.finfo(numbers.dtype).tiny).sqrt()
 
 
 def uniform_range(margin: float, hidden_channels: int) -> float:

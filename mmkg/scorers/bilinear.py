@@ -1,5 +1,7 @@
 """What bilinear scorers share: one matrix product scores all candidates."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
@@ -8,17 +10,56 @@ from mmkg.types import Side
 
 
 class BilinearScorer(Scorer):
-    r"""A scorer of the form :math:`s = \langle q(h, r), e_t \rangle`."""
+    r"""A scorer of the form :math:`s = \langle q(h, r), e_t \rangle`.
+
+    Args:
+        num_nodes: Number of entities.
+        num_relations: Number of relations.
+        hidden_channels: Embedding size as the paper of the scorer counts it.
+        initial_std: Standard deviation of a normal initialisation (Lacroix et al., 2018, use 1e-3 with Adagrad);
+            Xavier-uniform if None.
+        chunk_mb: Unused here; one matrix product needs no blocks.
+        reciprocal: See :class:`Scorer`.
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        num_relations: int,
+        hidden_channels: int,
+        *,
+        initial_std: float | None = None,
+        chunk_mb: float = 1.0,
+        reciprocal: bool = False,
+    ) -> None:
+        if initial_std is not None and not initial_std > 0:
+            raise ValueError(f"initial_std is {initial_std}, must be above 0")
+        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb, reciprocal=reciprocal)
+        self.initial_std = initial_std
+        self.reset_parameters()
 
     def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Dot products ``[...]``."""
         return (query * candidates).sum(-1)
 
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def match_shared(
+        self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
+    ) -> Tensor:
         """All dot products ``[B, n]`` by one matrix product."""
-        return query @ table.T
+        if len(query) == 1:
+            # for one row BLAS multiplies matrix by vector, and there equal candidates may get unequal scores (summed in
+            # another order near the table's end), which would break ties by entity id
+            return (query.repeat(2, 1) @ table.T)[:1]  # [1, n]
+        if out is None or torch.is_autocast_enabled(
+            query.device.type
+        ):  # autocast chooses another type than that of out
+            return query @ table.T
+        return torch.mm(query, table.T, out=out)
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform, as in PyG."""
-        torch.nn.init.xavier_uniform_(self.node_emb.weight)
-        torch.nn.init.xavier_uniform_(self.rel_emb.weight)
+        """Xavier-uniform, as in PyG, or normal where a standard deviation was given."""
+        for embedding in (self.node_emb, self.rel_emb):
+            if self.initial_std is None:
+                torch.nn.init.xavier_uniform_(embedding.weight)
+            else:
+                torch.nn.init.normal_(embedding.weight, std=self.initial_std)

@@ -1,8 +1,11 @@
 """ComplEx: DistMult over the complex numbers."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
+from mmkg.scorers.base import moduli
 from mmkg.scorers.bilinear import BilinearScorer
 from mmkg.types import Side
 
@@ -19,15 +22,13 @@ class ComplEx(BilinearScorer):
         num_nodes: Number of entities.
         num_relations: Number of relations.
         hidden_channels: Number of complex components; entities and relations are twice as wide.
+        initial_std: See :class:`BilinearScorer`.
         chunk_mb: Unused here; one matrix product needs no blocks.
+        reciprocal: See :class:`Scorer`.
     """
 
     entity_factor = 2
     relation_factor = 2
-
-    def __init__(self, num_nodes: int, num_relations: int, hidden_channels: int, *, chunk_mb: float = 4.0) -> None:
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.reset_parameters()
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h * r`` for tails, ``t * conj(r)`` for heads, ``[..., 2d]``; a real dot product matches either."""
@@ -36,3 +37,7 @@ class ComplEx(BilinearScorer):
         if side == "head":
             r_im = -r_im
         return torch.cat([a_re * r_re - a_im * r_im, a_re * r_im + a_im * r_re], dim=-1)
+
+    def modulus(self, embedding: Tensor) -> Tensor:
+        """Moduli ``[..., d]`` of embeddings ``[..., 2d]``."""
+        return moduli(embedding)

@@ -18,12 +18,10 @@ class DistMult(BilinearScorer):
         num_nodes: Number of entities.
         num_relations: Number of relations.
         hidden_channels: Embedding size.
+        initial_std: See :class:`BilinearScorer`.
         chunk_mb: Unused here; one matrix product needs no blocks.
+        reciprocal: See :class:`Scorer`.
     """
-
-    def __init__(self, num_nodes: int, num_relations: int, hidden_channels: int, *, chunk_mb: float = 4.0) -> None:
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.reset_parameters()
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h * r`` or ``t * r``, ``[..., d]``."""

@@ -1,14 +1,13 @@
 """PairRE: a relation scales heads and tails apart."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkg.scorers.base import Scorer, init_uniform, uniform_range
+from mmkg.scorers.distance import DistanceScorer
 from mmkg.types import Side
 
 
-class PairRE(Scorer):
+class PairRE(DistanceScorer):
     r"""`PairRE: Knowledge Graph Embeddings via Paired Relation Vectors <https://arxiv.org/abs/2011.03798>`_
     (Chao et al., ACL 2021).
 
@@ -23,29 +22,22 @@ class PairRE(Scorer):
         hidden_channels: Embedding size; relations are twice as wide.
         margin: Margin :math:`\gamma`.
         chunk_mb: See :class:`Scorer`.
+        reciprocal: See :class:`Scorer`.
     """
 
     relation_factor = 2
-
-    def __init__(
-        self, num_nodes: int, num_relations: int, hidden_channels: int, *, margin: float = 6.0, chunk_mb: float = 4.0
-    ) -> None:
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.margin = margin
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform on ±(γ + 2)/d."""
-        init_uniform(self.node_emb, uniform_range(self.margin, self.hidden_channels))
-        init_uniform(self.rel_emb, uniform_range(self.margin, self.hidden_channels))
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Normalised head times its half for tails, normalised tail times its half for heads, ``[..., d]``."""
         for_head, for_tail = relation.chunk(2, dim=-1)
         return F.normalize(anchor, dim=-1) * (for_head if side == "tail" else for_tail)
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus the L1 distance to the candidates times their half, ``[...]``."""
+    def place(self, candidates: Tensor) -> Tensor:
+        """Normalised, ``[..., d]``."""
+        return F.normalize(candidates, dim=-1)
+
+    @staticmethod
+    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """L1 distance to the candidates times their half, ``[...]``."""
         for_head, for_tail = relation.chunk(2, dim=-1)
-        scaled = F.normalize(candidates, dim=-1) * (for_tail if side == "tail" else for_head)
-        return self.margin - torch.linalg.vector_norm(query - scaled, ord=1, dim=-1)
+        return (query - placed * (for_tail if side == "tail" else for_head)).abs().sum(-1)

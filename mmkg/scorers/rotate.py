@@ -5,18 +5,20 @@ import math
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import Scorer, init_uniform, uniform_range
+from mmkg.scorers.base import moduli, uniform_range
+from mmkg.scorers.distance import DistanceScorer
 from mmkg.types import Side
 
 
-class RotatE(Scorer):
+class RotatE(DistanceScorer):
     r"""`RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space <https://arxiv.org/abs/1902.10197>`_
     (Sun et al., ICLR 2019).
 
     .. math:: s(h, r, t) = \gamma - \sum_i \lvert h_i e^{\mathrm{i} \theta_{r,i}} - t_i \rvert
 
     Entities hold the real parts, then the imaginary parts; relations hold the phases, scaled by
-    :math:`(\gamma + 2) / (\pi d)` as in the paper's code.
+    :math:`(\gamma + 2) / (\pi d)` as in the paper's code. All start uniform on ±(γ + 2)/d, which makes the phases
+    uniform on the circle.
 
     Args:
         num_nodes: Number of entities.
@@ -24,28 +26,17 @@ class RotatE(Scorer):
         hidden_channels: Number of complex components ``d``; entities are twice as wide.
         margin: Margin :math:`\gamma`.
         chunk_mb: See :class:`Scorer`.
+        reciprocal: See :class:`Scorer`.
     """
 
     entity_factor = 2
-
-    def __init__(
-        self, num_nodes: int, num_relations: int, hidden_channels: int, *, margin: float = 6.0, chunk_mb: float = 4.0
-    ) -> None:
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.margin = margin
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform on ±(γ + 2)/d, which makes the phases uniform on the circle."""
-        init_uniform(self.node_emb, uniform_range(self.margin, self.hidden_channels))
-        init_uniform(self.rel_emb, uniform_range(self.margin, self.hidden_channels))
 
     def phase(self, relation: Tensor) -> Tensor:
         """Phases ``[..., d]`` in radians of relation embeddings ``[..., d]``."""
         return relation * (math.pi / uniform_range(self.margin, self.hidden_channels))
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """``h * r`` for tails, ``t * conj(r)`` for heads, ``[..., 2d]``; a rotation keeps all distances."""
+        """``h * r`` for tails, ``t * conj(r)`` for heads, ``[..., 2d]``."""
         phase = self.phase(relation)
         r_re, r_im = torch.cos(phase), torch.sin(phase)
         a_re, a_im = anchor.chunk(2, dim=-1)
@@ -53,9 +44,12 @@ class RotatE(Scorer):
             r_im = -r_im
         return torch.cat([a_re * r_re - a_im * r_im, a_re * r_im + a_im * r_re], dim=-1)
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus the sum of moduli, ``[...]``."""
-        real, imaginary = (query - candidates).chunk(2, dim=-1)
-        # the floor gives a difference of exactly zero a gradient of zero, where a root's would be infinite
-        modulus = (real * real + imaginary * imaginary).clamp(min=1e-30).sqrt()
-        return self.margin - modulus.sum(-1)
+    @staticmethod
+    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """Sum of moduli, ``[...]``; a rotation keeps them, so that one formula serves both sides."""
+        return moduli(query - placed).sum(-1)
+
+    def modulus(self, embedding: Tensor) -> Tensor:
+        """Moduli ``[..., d]``: of entities ``[..., 2d]``, and ones for relations ``[..., d]``, which are rotations."""
+        is_relation = embedding.shape[-1] == self.hidden_channels
+        return torch.ones_like(embedding) if is_relation else moduli(embedding)

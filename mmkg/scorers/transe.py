@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import Scorer, init_uniform, uniform_range
+from mmkg.scorers.distance import DistanceScorer
 from mmkg.types import Side
 
 
-class TransE(Scorer):
+class TransE(DistanceScorer):
     r"""`Translating Embeddings for Modeling Multi-Relational Data
     <https://proceedings.neurips.cc/paper/2013/hash/1cecc7a77928ca8133fa24680a88d2f9-Abstract.html>`_
     (Bordes et al., NeurIPS 2013).
@@ -21,6 +21,7 @@ class TransE(Scorer):
         margin: Margin :math:`\gamma`.
         p_norm: Norm, 1 or 2.
         chunk_mb: See :class:`Scorer`.
+        reciprocal: See :class:`Scorer`.
     """
 
     def __init__(
@@ -31,28 +32,29 @@ class TransE(Scorer):
         *,
         margin: float = 6.0,
         p_norm: float = 1.0,
-        chunk_mb: float = 4.0,
+        chunk_mb: float = 1.0,
+        reciprocal: bool = False,
     ) -> None:
         if p_norm not in (1, 2):
             raise ValueError(f"p_norm is {p_norm}, must be 1 or 2")
-        super().__init__(num_nodes, num_relations, hidden_channels, chunk_mb=chunk_mb)
-        self.margin, self.p_norm = margin, float(p_norm)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform on ±(γ + 2)/d."""
-        init_uniform(self.node_emb, uniform_range(self.margin, self.hidden_channels))
-        init_uniform(self.rel_emb, uniform_range(self.margin, self.hidden_channels))
+        super().__init__(
+            num_nodes, num_relations, hidden_channels, margin=margin, chunk_mb=chunk_mb, reciprocal=reciprocal
+        )
+        self.p_norm = float(p_norm)
+        self.distance = _l1 if p_norm == 1 else _l2
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h + r`` for tails, ``t - r`` for heads, ``[..., d]``."""
         return anchor + relation if side == "tail" else anchor - relation
 
-    def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """Margin minus distance, ``[...]``."""
-        return self.margin - torch.linalg.vector_norm(query - candidates, ord=self.p_norm, dim=-1)
-
-    def match_shared(self, query: Tensor, table: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def without_kernel(self, query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
         """All distances ``[B, n]`` by ``cdist``, which builds no differences; exact, never the expanded square."""
-        mode = "donot_use_mm_for_euclid_dist"
-        return self.margin - torch.cdist(query, table, p=self.p_norm, compute_mode=mode)
+        return torch.cdist(query, placed, p=self.p_norm, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _l1(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    return (query - placed).abs().sum(-1)
+
+
+def _l2(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    return torch.linalg.vector_norm(query - placed, dim=-1)

@@ -76,7 +76,11 @@ def test_negatives(call, run_folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["train", "worldmoji", "--scorer", "transx"], 1, "unknown scorer 'transx'. Cure: choose one of complex,"),
+        (
+            ["train", "worldmoji", "--scorer", "transx"],
+            1,
+            "unknown scorer 'transx'. Cure: choose one of autosf, complex,",
+        ),
         (["train", "worldmoji", "--steps", "0"], 1, "steps is 0, must be at least 1"),
         (["train", "worldmoji", "--modalities", "image,sound"], 1, "modalities ['image', 'sound']"),
         (

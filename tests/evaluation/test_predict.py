@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation import compare, top_k
+from mmkg.evaluation import compare, top_k, top_k_each
 from mmkg.graph import Facts
 from mmkg.scorers import DistMult
 
@@ -48,3 +48,29 @@ def test_scores_that_are_no_numbers_are_no_answer(model, facts):
         model.node_emb.weight[3] = float("nan")
     with pytest.raises(NumericsError, match="NaN"):
         top_k(model, 0, 0, "tail", 1, facts)
+
+
+def test_many_questions_are_answered_as_one_by_one(model):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        model.node_emb.weight.copy_(torch.randint(-2, 3, (6, 1)))  # ties
+    known = torch.randint(6, (2, 12))
+    facts = Facts(known[0], torch.zeros(12, dtype=torch.long), known[1], 6, 1)
+    anchors, relations = torch.arange(6), torch.zeros(6, dtype=torch.long)
+    for side in ("head", "tail"):
+        for include in (False, True):
+            many = top_k_each(model, anchors, relations, side, 4, facts, include_known=include, memory_mb=1e-4)
+            for anchor, found in zip(anchors.tolist(), many, strict=True):
+                alone = top_k(model, anchor, 0, side, 4, facts, include_known=include)
+                assert found.ids.tolist() == alone.ids.tolist()
+                assert torch.equal(found.scores, alone.scores)
+                assert torch.equal(found.known, alone.known)
+    assert top_k_each(model, anchors[:0], relations[:0], "tail", 4, facts) == []
+
+
+def test_where_all_is_known_no_answer_is_left(model):
+    every = torch.arange(6)
+    facts = Facts(torch.zeros(6, dtype=torch.long), torch.zeros(6, dtype=torch.long), every, 6, 1)
+    assert top_k(model, 0, 0, "tail", 3, facts).ids.tolist() == []
+    assert top_k(model, 0, 0, "tail", 3, facts, include_known=True).known.all()
+    assert compare(model, 0, 0, 3, facts)["percentile_tail"] == 100

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation import rank
+from mmkg.evaluation import all_metrics, rank
 from mmkg.graph import Facts
-from mmkg.scorers import DistMult
+from mmkg.scorers import SCORERS, DistMult
+from mmkg.types import Batch
 
 GOLDEN = Path(__file__).parents[1] / "data" / "ranks_mkg_y_distmult_ties.safetensors"
 
@@ -122,6 +123,102 @@ def test_ranks_equal_the_whole_reference(shared):
     check_golden(golden, torch.from_numpy(np.concatenate(files)[:, [0, 2, 1]]))  # columns of the files: h, t, r
 
 
+@pytest.mark.parametrize("name", SCORERS)
+def test_entities_that_are_all_the_same_have_the_middle_rank(name):
+    """A constant scorer for a real model: a product of matrix and vector would tell equal entities apart."""
+    torch.manual_seed(0)
+    n = 129
+    model = SCORERS[name](n, 2, 7)
+    with torch.no_grad():
+        model.node_emb.weight.copy_(model.node_emb.weight[:1].clone().expand(n, -1))
+    empty = torch.zeros(0, dtype=torch.long)
+    for rows in ([[n - 1, 0, n - 2]], [[0, 1, 128], [0, 1, 64], [3, 0, 0]]):
+        ranks = rank(model, torch.tensor(rows), Facts(empty, empty, empty, n, 2))
+        assert ranks.realistic.tolist() == [(n + 1) / 2] * (2 * len(rows))
+
+
+@pytest.mark.parametrize("reciprocal", [False, True])
+@pytest.mark.parametrize("name", SCORERS)
+def test_ranks_of_every_scorer_follow_from_its_scores(name, reciprocal):
+    torch.manual_seed(1)
+    n, relations = 41, 3
+    model = SCORERS[name](n, relations, 3, reciprocal=reciprocal)
+    triples = torch.stack([torch.randint(high, (300,)) for high in (n, relations, n)], dim=1)  # many share a question
+    facts = Facts(*triples[:250].unbind(1), n, relations)  # some answers are not among the facts
+    with torch.no_grad():
+        scores = torch.cat([model.score_heads(*triples[:, 1:].unbind(1)), model.score_tails(*triples[:, :2].unbind(1))])
+    answer = torch.cat([triples[:, 0], triples[:, 2]])
+    known = torch.cat([facts.mask(_batch(triples), side) for side in ("head", "tail")])
+    known[torch.arange(600), answer] = False
+    target = scores.gather(1, answer[:, None])
+    for memory in (1e-4, 0.01, 256):  # one question at a time, some, all
+        ranks = rank(model, triples, facts, memory_mb=memory)
+        assert torch.equal(ranks.optimistic, 1 + ((scores > target) & ~known).sum(1))
+        assert torch.equal(ranks.pessimistic, ((scores >= target) & ~known).sum(1))
+        assert torch.equal(ranks.candidates, (~known).sum(1))
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_relabelling_a_models_entities_changes_no_metric(name):
+    torch.manual_seed(2)
+    n = 53
+    model, moved = SCORERS[name](n, 3, 4), SCORERS[name](n, 3, 4)
+    new = torch.randperm(n)
+    with torch.no_grad():
+        model.node_emb.weight[10:20] = model.node_emb.weight[:10]  # ties
+        moved.load_state_dict(model.state_dict())
+        moved.node_emb.weight[new] = model.node_emb.weight
+    triples = torch.stack([torch.randint(high, (90,)) for high in (n, 3, n)], dim=1)
+    renamed = torch.stack([new[triples[:, 0]], triples[:, 1], new[triples[:, 2]]], dim=1)
+    before = rank(model, triples, Facts(*triples.unbind(1), n, 3))
+    after = rank(moved, renamed, Facts(*renamed.unbind(1), n, 3))
+    assert all_metrics(before) == all_metrics(after)
+
+
+def _batch(triples):
+    return Batch(*triples.unbind(1))
+
+
+class Shown(torch.nn.Module):
+    """A model that shows one row of its own for every question."""
+
+    def __init__(self, row):
+        super().__init__()
+        self.row = torch.nn.Parameter(row)
+
+    def score_tails(self, h, r, candidates=None):
+        return self.row.expand(len(h), -1)
+
+    def score_heads(self, r, t, candidates=None):
+        return self.row.expand(len(t), -1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_models_own_scores_are_left_as_they_are(dtype):
+    row = torch.arange(N, dtype=dtype)
+    model, rows = Shown(row.clone()), torch.tensor([[0, 0, 6], [0, 0, 3], [1, 1, 5], [6, 1, 4]])
+    ranks = rank(model, rows, Facts(*rows.unbind(1), N, R), sides=("tail",))
+    assert torch.equal(model.row, row)
+    assert ranks.realistic.tolist() == [1, 3, 2, 3]
+
+
+def test_large_scores_are_scores():
+    model = Shown(torch.full((N,), 3e38))  # their sum overflows
+    rows = torch.tensor([[0, 0, 1]])
+    assert rank(model, rows, Facts(*rows.unbind(1), N, R)).realistic.tolist() == [(N + 1) / 2] * 2
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_filtered_candidate_without_a_score_is_an_error_too(bad):
+    row = torch.zeros(N)
+    row[3] = bad
+    rows = torch.tensor([[0, 0, 1], [0, 0, 3]])  # entity 3 is a known answer, and filtered out for the first
+    with pytest.raises(
+        NumericsError, match=r"triple \[0, 0, [13]\] with tail replaced by entity 3: with NaN or infinity"
+    ):
+        rank(Shown(row), rows, Facts(*rows.unbind(1), N, R), sides=("tail",))
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_scores_that_are_no_numbers_stop_the_evaluation(bad):
     scores = torch.zeros(R, N, N)
@@ -137,7 +234,19 @@ def test_an_empty_split_is_an_error_and_the_mode_is_given_back():
     model = Table(torch.zeros(R, N, N)).train()
     with pytest.raises(ValueError, match="nothing to rank"):
         rank(model, rows[:0], facts)
+    with pytest.raises(ValueError, match="nothing to rank"):
+        rank(model, rows, facts, sides=())
+    with pytest.raises(ValueError, match="side 'tails'"):
+        rank(model, rows, facts, sides=("tails",))
     with pytest.raises(ValueError, match=r"expected \[Q, 3\]"):
         rank(model, rows.T, facts)
+    with pytest.raises(ValueError, match="memory_mb is 0"):
+        rank(model, rows, facts, memory_mb=0)
+    with pytest.raises(ValueError, match=rf"triple \[0, 0, {N}\] is out of range: the facts are of {N} entities"):
+        rank(model, torch.tensor([[0, 0, 1], [0, 0, N]]), facts)
+    with pytest.raises(ValueError, match=rf"scores of shape \(1, {N}\), expected \(1, {N + 1}\)"):
+        rank(model, rows, Facts(*rows.unbind(1), N + 1, R))
+    with pytest.raises(ValueError, match=f"the model is of {N} entities, the facts are of {N + 1}"):
+        rank(DistMult(N, R, 2), torch.tensor([[N, 0, 0]]), Facts(*rows.unbind(1), N + 1, R))
     rank(model, rows, facts)
     assert model.training

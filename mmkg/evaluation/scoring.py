@@ -1,0 +1,124 @@
+"""Scores of all candidates, block by block in bounded memory, and never a number that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch_geometric.nn.kge import KGEModel
+
+from mmkg.errors import NumericsError
+from mmkg.evaluation.pyg import adapted
+from mmkg.scorers import Scorer
+from mmkg.types import Batch, Side
+
+CACHE_BYTES = 2**19
+
+
+def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Tensor | None = None) -> Tensor:
+    """Scores of candidates at one side of each triple.
+
+    Args:
+        model: A scorer with ``score_tails`` and ``score_heads``.
+        batch: ``B`` triples; the entity at ``side`` is not read.
+        side: The side asked for.
+        candidates: See :meth:`mmkg.scorers.Scorer.score_tails`; all entities if None.
+
+    Returns:
+        Scores, shape ``[B, N]`` or ``[B, K]``.
+    """
+    if side == "tail":
+        return model.score_tails(batch.head, batch.relation, candidates)
+    return model.score_heads(batch.relation, batch.tail, candidates)
+
+
+@contextmanager
+def asking(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """The model in evaluation mode and without gradients, as it can be asked for all candidates; its mode is restored.
+
+    PyG's own KGE models are adapted; see :func:`mmkg.evaluation.pyg.adapted`.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            foreign = isinstance(model, KGEModel) and not hasattr(model, "score_tails")
+            yield adapted(model) if foreign else model
+    finally:
+        model.train(was_training)
+
+
+def blocks_of_scores(
+    model: torch.nn.Module, batch: Batch, side: Side, num_nodes: int, memory_mb: float
+) -> Iterator[tuple[slice, Tensor]]:
+    """Scores of all entities for the questions of a batch, some rows at a time.
+
+    Args:
+        model: See :func:`score_side`.
+        batch: ``B`` questions; the entity at ``side`` is not read.
+        side: The side asked for.
+        num_nodes: Number of entities ``N``.
+        memory_mb: Memory for the scores of one block, in MiB, > 0.
+
+    Yields:
+        Rows of the batch, and their finite scores ``[b, N]`` in float32 or float64, free to be overwritten and good
+        until the next block.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite, naming the question and the candidate.
+        ValueError: If the model scores another number of entities.
+    """
+    if not memory_mb > 0:
+        raise ValueError(f"memory_mb is {memory_mb}, must be above 0")
+    if not len(batch):
+        return
+    own = isinstance(model, Scorer)
+    table = model.entity_table() if own else None  # where entities are fused from modalities, once for all blocks
+    if own and len(table) != num_nodes:
+        raise ValueError(f"the model is of {len(table)} entities, the facts are of {num_nodes}")
+    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
+    memory = None  # one for all blocks: fresh memory would cost a fifth of a matrix product
+    for rows_of_block in torch.arange(len(batch)).tensor_split(-(-len(batch) // rows)):
+        where = slice(int(rows_of_block[0]), int(rows_of_block[-1]) + 1)
+        part = Batch(batch.head[where], batch.relation[where], batch.tail[where])
+        if own:
+            if memory is None:  # the first block is of the largest
+                memory = table.new_empty(len(part), len(table))
+            scores = model.score_table(part.anchor(side), part.relation, side, table, memory[: len(part)])  # [b, N]
+        else:
+            scores = score_side(model, part, side)  # [b, N]
+        if scores.shape != (len(part), num_nodes):
+            found = tuple(scores.shape)
+            raise ValueError(f"the model gives scores of shape {found}, expected {(len(part), num_nodes)}")
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        _check_finite(scores, part, side)
+        # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
+        yield where, scores if own else scores.clone(memory_format=torch.contiguous_format)
+
+
+def _most_rows(device: torch.device) -> int:
+    # on a CPU more rows make the product no faster and push the scores out of its cache
+    return 512 if device.type == "cpu" else 4096
+
+
+def rows_in_cache(scores: Tensor) -> int:
+    """How many rows of scores ``[b, N]`` to go over at once, so that they stay in a core's cache between two passes."""
+    if scores.device.type != "cpu":
+        return max(1, len(scores))
+    return max(1, CACHE_BYTES // (scores.shape[1] * scores.element_size()))
+
+
+def _check_finite(scores: Tensor, batch: Batch, side: Side) -> None:
+    # sums are cheap, and none is finite over a score that is not
+    if all(bool(torch.isfinite(part.sum())) for part in scores.split(rows_in_cache(scores))):
+        return
+    bad = (~torch.isfinite(scores)).nonzero()
+    if len(bad):  # else large scores, whose sum overflows
+        row, entity = (int(x) for x in bad[0])
+        triple = [int(x[row]) for x in (batch.head, batch.relation, batch.tail)]
+        raise NumericsError(
+            f"score {float(scores[row, entity])} for triple {triple} with {side} replaced by entity {entity}: with NaN "
+            "or infinity no rank can be given. Cure: lower the learning rate or look at the last checkpoint"
+        )

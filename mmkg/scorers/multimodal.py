@@ -1,0 +1,99 @@
+"""Any scorer over entities that carry pictures and texts: a table of entities that fuses them with structure."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Embedding, ModuleDict
+
+from mmkg.scorers.base import Scorer
+from mmkg.scorers.fusion import FUSIONS
+from mmkg.scorers.pooling import AttentionPooling, MeanPooling
+from mmkg.types import Features
+
+
+class FusedEntities(Embedding):
+    """A table of entities whose look-up gives structure and modalities fused.
+
+    ``weight [N, d]`` is the structural part. Features are held but not saved with the model: they are on disk already.
+
+    Args:
+        table: Structural embeddings to take over, ``[N, d]``.
+        features: Features of each modality, by name, over the same ``N`` entities.
+        fusion: "linear", "gated" or "back_fill"; see :mod:`mmkg.scorers.fusion`.
+        attention: Whether regions and sentences are pooled by learned attention instead of their mean.
+        standardise: Whether pooled channels are standardised; see :class:`MeanPooling`.
+
+    Raises:
+        ValueError: If there are no features, they are of another graph, or an option is unknown.
+    """
+
+    def __init__(
+        self,
+        table: Embedding,
+        features: dict[str, Features],
+        *,
+        fusion: str = "linear",
+        attention: bool = False,
+        standardise: bool = False,
+    ) -> None:
+        if not features:
+            raise ValueError("no features to fuse: give those of one modality or more")
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion {fusion!r}: choose one of {', '.join(FUSIONS)}")
+        if attention and standardise:
+            raise ValueError("standardise is for means; attention reads features as they are")
+        for name, one in features.items():
+            if len(one.row) != table.num_embeddings:
+                raise ValueError(f"{name} features of {len(one.row)} entities, expected {table.num_embeddings}")
+        super().__init__(table.num_embeddings, table.embedding_dim, _weight=table.weight.detach())
+        pools = {
+            m: AttentionPooling(f) if attention else MeanPooling(f, standardise=standardise)
+            for m, f in features.items()
+        }
+        self.pooling = ModuleDict(pools)
+        self.fusion = FUSIONS[fusion]({m: f.shape[2] for m, f in features.items()}, table.embedding_dim)
+        self.to(table.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Fused embeddings ``[..., d]`` of entities ``[...]``; each entity is fused once, however often it occurs."""
+        distinct, place = torch.unique(ids, return_inverse=True)  # [n], [...]
+        vectors, present = {}, {}
+        for name, pool in self.pooling.items():
+            vectors[name], present[name] = pool(distinct)
+        return self.fusion(super().forward(distinct), vectors, present)[place]
+
+    def encode(self, features: dict[str, tuple[Tensor, Tensor]], structure: Tensor | None = None) -> Tensor:
+        """Embeddings of entities that the graph does not hold, to be scored as candidates.
+
+        Args:
+            features: By modality, values ``[n, R, D]`` and mask ``[n, R]`` (True = real) of the new entities; they lack
+                the modalities left out.
+            structure: Structural embeddings ``[n, d]``, if anything is known of them (say, the mean of neighbours');
+                the mean of all entities' if None.
+
+        Returns:
+            Embeddings in the sense of :meth:`mmkg.scorers.Scorer.entity`, shape ``[n, d]``.
+
+        Raises:
+            ValueError: If there is no modality, or one that the model does not know.
+        """
+        if not features or set(features) - set(self.pooling):
+            raise ValueError(f"modalities {sorted(features)}: this model knows {', '.join(self.pooling)}")
+        count = len(next(iter(features.values()))[0])
+        structure = self.weight.mean(0).expand(count, -1) if structure is None else structure  # [n, d]
+        vectors, present = {}, {}
+        for name, layer in self.fusion.maps.items():
+            none = self.weight.new_zeros(count, 1, layer.in_features), torch.zeros(count, 1, dtype=torch.bool)
+            vectors[name], present[name] = self.pooling[name].encode(*features.get(name, none))
+        return self.fusion(structure, vectors, present)
+
+
+def fuse(scorer: Scorer, features: dict[str, Features], **options) -> Scorer:
+    """Give a scorer's entities pictures and texts: ``fuse(ComplEx(N, R, 200), {"text": texts, "image": pictures})``.
+
+    Everyone else goes on as before and reads :meth:`Scorer.entity`. Fuse before an optimiser is made and before a saved
+    state is loaded. ``options`` are those of :class:`FusedEntities`. Gives the same scorer back.
+    """
+    scorer.node_emb = FusedEntities(scorer.node_emb, features, **options)
+    return scorer

@@ -1,0 +1,97 @@
+"""From an entity's regions or sentences to one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mmkg.types import Features
+
+ENTITIES_AT_ONCE = 1024  # read from disk together
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``[n, D]`` over the real ones of rows ``[n, R, D]``, and whether there are any ``[n]``; zero where not."""
+    count = mask.sum(1)  # [n]
+    total = values.masked_fill(~mask[..., None], 0.0).sum(1)  # [n, R, D] -> [n, D]
+    return total / count.clamp(min=1)[:, None], count > 0
+
+
+class MeanPooling(torch.nn.Module):
+    """The mean of an entity's regions or sentences, taken once and kept in memory, ``[N, D]``.
+
+    Args:
+        features: Features of one modality.
+        standardise: Whether each channel gets mean 0 and deviation 1 over the entities that have the modality. Channels
+            that never change are left at zero.
+    """
+
+    def __init__(self, features: Features, *, standardise: bool = False) -> None:
+        super().__init__()
+        parts = [self.pool(*features.gather(ids)) for ids in torch.arange(len(features.row)).split(ENTITIES_AT_ONCE)]
+        pooled, present = (torch.cat(x) for x in zip(*parts, strict=True))  # [N, D], [N]
+        mean, deviation = torch.zeros(pooled.shape[1]), torch.ones(pooled.shape[1])
+        if standardise and present.any():
+            mean = pooled[present].mean(0)
+            deviation = pooled[present].std(0, correction=0)
+            # a dead channel's deviation is rounding: dividing by it would make noise of the first other value
+            deviation[deviation < 1e-6 * deviation.max().clamp(min=1e-30)] = torch.inf
+        # statistics are saved, so that an unseen entity is treated alike; features are not: they are on disk already
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self.register_buffer("pooled", self.scale(pooled, present), persistent=False)
+        self.register_buffer("present", present, persistent=False)
+
+    def pool(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows ``[n, R, D]`` with mask ``[n, R]`` to vectors ``[n, D]`` and whether there is one ``[n]``."""
+        return masked_mean(values, mask)
+
+    def scale(self, pooled: Tensor, present: Tensor) -> Tensor:
+        """Vectors ``[n, D]`` on the scale of the statistics, zero where there is none."""
+        return ((pooled - self.mean) / self.deviation) * present[:, None]
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors ``[n, D]`` of entities ``[n]`` and whether they have the modality ``[n]``."""
+        return self.pooled[ids], self.present[ids]
+
+    def encode(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from features ``[n, R, D]`` and mask ``[n, R]`` of entities that the graph does not hold."""
+        pooled, present = self.pool(values.to(self.mean), mask.to(self.mean.device))
+        return self.scale(pooled, present), present
+
+
+class AttentionPooling(torch.nn.Module):
+    r"""A learned mean, :math:`\sum_i a_i x_i` with :math:`a = \mathrm{softmax}_i(w^\top x_i)`; it starts as the mean.
+
+    Features stay where they are and are read at each use; in training a block's are read anew in the backward pass. For
+    losses over all entities this reads them all at every step: use it with sampled negatives, or on small graphs.
+
+    Args:
+        features: Features of one modality.
+    """
+
+    def __init__(self, features: Features) -> None:
+        super().__init__()
+        self.features = features
+        self.weight = torch.nn.Parameter(torch.zeros(features.shape[2]))
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors ``[n, D]`` of entities ``[n]`` and whether they have the modality ``[n]``."""
+        if not len(ids):
+            return self.weight.new_zeros(0, len(self.weight)), torch.zeros(0, dtype=torch.bool, device=ids.device)
+        parts = [checkpoint(self._read, part, use_reentrant=False) for part in ids.split(ENTITIES_AT_ONCE)]
+        vectors, present = zip(*parts, strict=True)
+        return torch.cat(vectors), torch.cat(present)
+
+    def _read(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encode(*self.features.gather(ids))
+
+    def encode(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from features ``[n, R, D]`` and mask ``[n, R]`` of any entities."""
+        mask = mask.to(self.weight.device)
+        values = values.to(self.weight).masked_fill(~mask[..., None], 0.0)  # [n, R, D]
+        present = mask.any(1)  # [n]
+        logits = (values @ self.weight).masked_fill(~mask & present[:, None], -torch.inf)  # [n, R]
+        share = torch.softmax(logits, 1) * present[:, None]  # [n, R]
+        return (share[..., None] * values).sum(1), present  # [n, R, D] -> [n, D]
