@@ -48,15 +48,17 @@ def compositions(
     longest = (2**63 - 1) // max(links.num_nodes, 1) ** 2  # keys of so many bodies' pairs fit 63 bits
     cells = min(max(int(memory_mb * 2**20 / CELL), 1), longest)
     most = links.size.max(initial=0)  # no rule has more support
+    # of a body and its reverse one is looked at, and bodies that are their own reverse
+    total = int((np.bincount(links.x) ** 2).sum() + (links.run_size**2).sum()) // 2
     tables = []
-    with tqdm(total=0, unit=" pairs", unit_scale=True, desc="compositions", disable=not progress) as bar:
+    with tqdm(total=total, unit=" pairs", unit_scale=True, desc="compositions", delay=1, disable=not progress) as bar:
         for meetings in _meetings(links, cells):
             start, length = runs(meetings.body)
             pairs = np.add.reduceat(meetings.pairs, start) if len(start) else start  # [bodies], at least the distinct
             fewest = np.maximum.reduceat(meetings.apart, start) if len(start) else start  # [bodies], at most those
             worth = (pairs >= at.min_support) & (fewest * at.min_confidence <= most * (1 + 1e-9))
+            bar.update(int(pairs[~worth].sum()))
             meetings, pairs, length = meetings.select(np.repeat(worth, length)), pairs[worth], length[worth]
-            bar.total += int(pairs.sum())
             ends = np.r_[0, np.cumsum(length)]
             for begin, end in packs(pairs, cells):
                 group = meetings.select(slice(ends[begin], ends[end]))
