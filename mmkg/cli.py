@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mmkg.console import print_evaluation, print_json, print_table
 
 # Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
 
@@ -38,7 +39,7 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
         ready = any((Path(root) / kind.folder / "processed").glob("graph*.pt"))
         rows.append({"name": name, "class": f"mmkg.datasets.{kind.__name__}", "processed": ready, "about": about})
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         print_table(rows, title=f"Datasets (processed ones are under {root})")
 
@@ -46,15 +47,29 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
 @app.command()
 def audit(dataset: Name, root: Root = "datasets", split_policy: Policy = None, json: Json = False) -> None:
     """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
-    from mmkg import graph, run
+    from mmkg import graph
 
-    if split_policy and dataset != "db15k":
-        raise typer.BadParameter("only db15k has split policies")
-    config = run.RunConfig(dataset=dataset, root=root, options={"split_policy": split_policy} if split_policy else {})
-    run.build.check_names(config)
-    opened = run.open_dataset(config, features=False, progress=not json)
+    opened = _opened(dataset, root, split_policy, progress=not json)
     found = graph.audit(opened.topology, {m: opened.features(m) for m in ("image", "text")}, opened.report)
     typer.echo(found.findings.to_json(orient="records", force_ascii=False) if json else found.page())
+
+
+@app.command()
+def patterns(
+    dataset: Name,
+    root: Root = "datasets",
+    split_policy: Policy = None,
+    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
+    min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
+    k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 5,
+    json: Json = False,
+) -> None:
+    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds."""
+    from mmkg.graph import mine_patterns
+
+    data = _opened(dataset, root, split_policy, progress=not json).topology
+    found = mine_patterns(data, min_support=min_support, min_confidence=min_confidence, progress=not json)
+    typer.echo(found.table().to_json(orient="records", force_ascii=False) if json else found.page(k=k))
 
 
 @app.command()
@@ -127,7 +142,7 @@ def train(
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
     run = Run.train(config, folder, resume=resume, progress=not json)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
-    _print_evaluation(result, json)
+    print_evaluation(result, json)
 
 
 @app.command()
@@ -141,7 +156,7 @@ def evaluate(
     from mmkg.run import Run
 
     loaded = Run.load(run, root=root, progress=not json)
-    _print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
+    print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
 
 
 @app.command()
@@ -165,7 +180,7 @@ def predict(
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
         if json:
-            _print_json(found)
+            print_json(found)
             return
         known = "a known fact" if found["known"] else "not a known fact"
         typer.echo(f"{head}, {relation}, {tail}: score {found['score']:.3f}, {known}")
@@ -174,7 +189,7 @@ def predict(
         return
     rows = found.to_dict("records")
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
         shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
@@ -228,55 +243,21 @@ def export(
 
     paths = write(Run.load(run, root=root, progress=False), out or run / "export")
     if json:
-        _print_json([str(p) for p in paths])
+        print_json([str(p) for p in paths])
     else:
         for path in paths:
             typer.echo(path)
 
 
-def _print_evaluation(result: dict, json: bool) -> None:
-    if json:
-        _print_json(result)
-        return
-    if "metrics" in result:
-        rows = []
-        for rule, values in result["metrics"].items():
-            rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
-        print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
-        rows = [
-            {"by": r["grouping"], "": r["label"], "queries": r["count"]}
-            | {m: _number(r[m]) for m in ("mrr", "hits@10")}
-            for r in result["breakdown"]
-        ]
-        print_table(rows, title="the same by side, relation category and modality (realistic ranks)")
-    typer.echo(f"run: {result['run']}")
+def _opened(dataset: str, root: str, split_policy: str | None, progress: bool):
+    """A dataset by the name or folder that a command was given, without features."""
+    from mmkg import run
 
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _print_json(value) -> None:
-    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def print_table(rows: list[dict], title: str = "") -> None:
-    """Print rows as a table; names in it are text and no markup."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if title:
-        console.print(Text(title, style="bold"))
-    table = Table(box=SIMPLE)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    for column in columns:
-        table.add_column(Text(column))
-    for row in rows:
-        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
-    console.print(table)
+    if split_policy and dataset != "db15k":
+        raise typer.BadParameter("only db15k has split policies")
+    config = run.RunConfig(dataset=dataset, root=root, options={"split_policy": split_policy} if split_policy else {})
+    run.build.check_names(config)
+    return run.open_dataset(config, features=False, progress=progress)
 
 
 def main() -> None:

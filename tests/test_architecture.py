@@ -13,6 +13,7 @@ BASE = {"types", "errors"}
 MAY_IMPORT = {
     "types": set(),
     "errors": set(),
+    "console": set(),
     "graph": BASE,
     "encoders": BASE,
     "scorers": BASE | {"graph"},
@@ -23,7 +24,8 @@ MAY_IMPORT = {
     "analysis": BASE | {"graph", "samplers", "evaluation"},
     # a run joins a dataset, a model and its training; the command line joins all; nothing imports the command line
     "run": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training"},
-    "cli": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training", "analysis", "run"},
+    "cli": BASE
+    | {"console", "graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training", "analysis", "run"},
 }
 
 

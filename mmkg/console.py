@@ -1,0 +1,54 @@
+"""How results reach a terminal: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json as json_module
+
+import typer
+
+
+def print_json(value) -> None:
+    """Print a value for a program to read; NaN is no JSON and an error."""
+    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(rows: list[dict], title: str = "") -> None:
+    """Print rows as a table; names in it are text and no markup."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if title:
+        console.print(Text(title, style="bold"))
+    table = Table(box=SIMPLE)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    for column in columns:
+        table.add_column(Text(column))
+    for row in rows:
+        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
+    console.print(table)
+
+
+def print_evaluation(result: dict, json: bool) -> None:
+    """Print the metrics of a run, or as much of them as there is."""
+    if json:
+        print_json(result)
+        return
+    if "metrics" in result:
+        rows = []
+        for rule, values in result["metrics"].items():
+            rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
+        print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
+        rows = [
+            {"by": r["grouping"], "": r["label"], "queries": r["count"]}
+            | {m: _number(r[m]) for m in ("mrr", "hits@10")}
+            for r in result["breakdown"]
+        ]
+        print_table(rows, title="the same by side, relation category and modality (realistic ranks)")
+    typer.echo(f"run: {result['run']}")
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
