@@ -34,6 +34,7 @@ class Links:
         run_x, run_s: Entity and direction of each run of links that share both, shape ``[G]``.
         run_start, run_size: Where the run begins in the links, and its length, shape ``[G]``.
         node: Runs of entity ``x`` are ``node[x]`` to ``node[x + 1]``, shape ``[N + 1]``.
+        row: Links of entity ``x`` are ``row[x]`` to ``row[x + 1]``, shape ``[N + 1]``.
         size: Number of links of each direction, shape ``[2 R]``.
 
     Raises:
@@ -58,6 +59,7 @@ class Links:
         self.run_x, self.run_s = self.x[self.run_start], self.s[self.run_start]
         self._run = run[self.run_start]
         self.node = np.searchsorted(self.run_x, np.arange(num_nodes + 1))
+        self.row = np.searchsorted(self.x, np.arange(num_nodes + 1))
         self.size = np.bincount(self.s, minlength=self.directions)
         by_pair = sorted_unique((self.x * num_nodes + self.y) * max(self.directions, 1) + self.s)  # [2 E']
         pair, self._pair_s = split_key(by_pair, self.directions)
