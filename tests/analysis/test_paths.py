@@ -245,35 +245,44 @@ def test_the_network_to_draw(family):
 
 
 def test_held_out_links_are_shown_only_where_asked_for_and_marked():
-    train = [("a", "r", "b"), ("b", "s", "c"), *((f"x{n}", "r", f"y{n}") for n in range(5))]
-    train += [(f"y{n}", "s", f"z{n}") for n in range(5)] + [(f"x{n}", "t", f"z{n}") for n in range(5)]
-    rows = [(*triple, "train") for triple in train] + [
-        ("a", "t", "c", "test"),
-        ("y0", "r", "c", "val"),
-        ("c", "s", "z0", "val"),
-    ]
-    table = pd.DataFrame(rows, columns=["head", "relation", "tail", "split"])
-    data = from_pandas(table)
-    kept = from_pandas(table.assign(split="train").drop(index=table.index[-3:]))  # the same graph without them
-    default, alone = explain_negative(data, "a", "t", "c"), explain_negative(kept, "a", "t", "c")
-    assert default.text() == alone.text()
-    assert default.rules.equals(alone.rules)
-    assert (default.known, default.held_out) == (False, None)
-    assert "r ∘ s ⇒ t" in default.rules.rule.tolist()
-    every = explain_negative(data, "a", "t", "c", splits=("train", "val", "test"))
-    assert (every.known, every.held_out) == (True, True)
-    assert "a held-out fact, so a false negative" in every.text()
-    held_out = set(every.paths.told[every.paths.held_out])
-    assert held_out == {"(a, t, c)"}
-    rule = explain_negative(data, "y0", "t", "z0", splits=("train", "val")).rules.set_index("rule").loc["r ∘ s ⇒ t"]
-    assert rule.held_out
-    assert rule.told == "(y0, r, c), (c, s, z0)"
-    rule = every.rules.set_index("rule").loc["r ∘ s ⇒ t"]
-    assert not rule.held_out  # by way of b, all in train
-    network = every.to_networkx()
-    assert [
-        edge["held_out"] for *_, edge in network.edges(data=True) if edge["relation"] == "t" and edge["why"] == "path"
-    ] == [True]
+    train = [("a", "r", "b"), ("b", "s", "c"), ("q", "s", "c"), *((f"x{n}", "r", f"y{n}") for n in range(8))]
+    train += [(f"y{n}", "s", f"z{n}") for n in range(8)] + [(f"x{n}", "t", f"z{n}") for n in range(8)]
+    held_out = [("a", "t", "c"), ("a", "r", "q"), ("y0", "r", "c"), ("c", "s", "z0"), ("b", "s", "z9")]
+    rows = [(*triple, "train") for triple in train] + [(*triple, "test") for triple in held_out]
+    data = from_pandas(pd.DataFrame(rows, columns=["head", "relation", "tail", "split"]))
+    names = data.entity_names
+    alone = graph(data_triples(data)[: len(train)], len(names), 3)
+    alone.entity_names, alone.relation_names = names, data.relation_names
+    for asked in (("a", "t", "c"), ("y0", "t", "z0"), ("b", "t", "z9")):
+        default = explain_negative(data, *asked)
+        assert default.text() == explain_negative(alone, *asked).text()
+        assert (default.known, default.held_out) == (False, None)
+    assert explain_negative(data, "a", "t", "c").rules.held_out.tolist() == [False]
+    every = {"splits": ("train", "val", "test"), "patterns": mine_patterns(data)}
+    found = explain_negative(data, "a", "t", "c", **every)
+    assert (found.known, found.held_out) == (True, True)
+    assert "a held-out fact, so a false negative" in found.text()
+    assert found.paths[["told", "held_out"]].values.tolist() == [["(a, t, c)", True]]
+    assert dict(zip(found.neighbours.told, found.neighbours.held_out, strict=True)) == {
+        "(a, r, b)": False,
+        "(b, s, c)": False,
+        "(a, r, q)": True,
+        "(q, s, c)": False,
+    }
+    rule = found.rules.set_index("rule").loc["r ∘ s ⇒ t"]
+    assert (rule.times, rule.held_out, rule.told) == (2, False, "(a, r, b), (b, s, c)")  # by way of q it would be
+    for asked, told in ((("y0", "z0"), "(y0, r, c), (c, s, z0)"), (("a", "z9"), "(a, r, b), (b, s, z9)")):
+        rule = explain_negative(data, asked[0], "t", asked[1], **every).rules.set_index("rule").loc["r ∘ s ⇒ t"]
+        assert (rule.held_out, rule.told) == (True, told)
+    network = found.to_networkx()
+    marks = {(edge["relation"], edge["why"]): edge["held_out"] for *_, edge in network.edges(data=True)}
+    assert marks["t", "path"]
+    assert not marks["s", "neighbour"]
+
+
+def data_triples(data):
+    """Triples of a graph, ids (h, r, t)."""
+    return torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1).tolist()
 
 
 def test_a_train_fact_is_no_negative_and_a_copy_of_it_no_other(family):

@@ -240,6 +240,16 @@ def test_a_hub_is_multiplied_out_in_parts_or_not_at_all():
     assert key not in rules[0.6]
 
 
+@pytest.mark.parametrize(("members", "related"), [(3, 6), (7, 27), (13, 110)])
+def test_the_bounds_leave_out_nothing_that_reaches_a_threshold(members, related):
+    # the members of a group, related to one another: no relation is larger than the support, and where all are related
+    # the body is as small as its bound; 27 / 42 * 42 is more than 27 in floating point
+    pairs = [(x, y) for x in range(1, members + 1) for y in range(1, members + 1) if x != y]
+    triples = [(0, 0, x) for x in range(1, members + 1)] + [(x, 1, y) for x, y in pairs[:related]]
+    found = by_key(mine_patterns(graph(triples), min_confidence=related / len(pairs)))
+    assert found["composition", 2, 0, 1][:2] == (related, len(pairs))
+
+
 def test_loops_and_the_way_back_are_no_composition():
     # r leads from 0 to 1 and back by r⁻¹ to 0: that 0 is 0 is nothing that r composed with r⁻¹ explains
     loops = [(e, 1, e) for e in range(6)]
@@ -275,6 +285,13 @@ def test_what_symmetric_and_inverse_relations_say_twice_is_marked():
     ]
     assert again[variants].sum() == 7
     assert len(found.table("composition", redundant=False)) == 3  # the triangle read from each of its corners
+
+
+def test_a_symmetric_relation_implies_one_that_is_not_both_ways():
+    near = [(x, 0, x + 1) for x in range(0, 20, 2)] + [(x + 1, 0, x) for x in range(0, 20, 2)]
+    linked = [(x, 1, y) for x, _, y in near] + [(x, 1, x + 100) for x in range(30)]
+    table = mine_patterns(graph(near + linked), paths=False).table("inverse")
+    assert table[["rule", "redundant"]].values.tolist() == [["relation 0⁻¹ ⇒ relation 1", True]]
 
 
 def test_a_relation_that_is_symmetric_and_transitive():
