@@ -125,8 +125,10 @@ def _rules(links: Links, meetings: _Meetings, at: Thresholds, known_head: Array,
     size = np.zeros(len(bodies), dtype=np.int64)
     counted = []
     for key in parts():  # sorted keys of distinct (body, x, y), [n]
-        body, pair = np.divmod(key, links.num_nodes**2)
-        size += np.bincount(body, minlength=len(bodies))
+        here = np.diff(np.searchsorted(key, np.arange(len(bodies) + 1) * links.num_nodes**2))  # [b]
+        size += here
+        body = np.repeat(np.arange(len(bodies)), here)  # [n]
+        pair = key - body * links.num_nodes**2  # [n]
         place, s = links.between(pair)  # [M], [M]
         rule, example, support = np.unique(body[place] * links.directions + s, return_index=True, return_counts=True)
         counted.append((rule, support, pair[place[example]]))

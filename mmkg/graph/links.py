@@ -65,6 +65,10 @@ class Links:
         pair, self._pair_s = split_key(by_pair, self.directions)
         self._pair_start, self._pair_size = runs(pair)
         self._pair = pair[self._pair_start]  # [P]
+        # one bit of most pairs that no link joins says so: a search for each of them would take most of the time
+        self._bits = max(3, (8 * len(self._pair)).bit_length())
+        self._maybe = np.zeros(2**self._bits, dtype=bool)
+        self._maybe[self._spread(self._pair)] = True
 
     @classmethod
     def of(cls, graph: SplitTriples, splits: Sequence[str] = ("train",)) -> Links:
@@ -102,11 +106,15 @@ class Links:
 
     def between(self, pair: Array) -> tuple[Array, Array]:
         """Directions that join pairs with keys ``x * N + y [n]``: (place among them ``[M]``, direction ``[M]``)."""
-        at, found = find(self._pair, pair)
-        place = np.flatnonzero(found)
-        start, size = self._pair_start[at[place]], self._pair_size[at[place]]
-        which, step = ragged(size)
-        return place[which], self._pair_s[start[which] + step]
+        place = np.flatnonzero(self._maybe[self._spread(pair)])
+        at, found = find(self._pair, pair[place])
+        place, at = place[found], at[found]
+        which, step = ragged(self._pair_size[at])
+        return place[which], self._pair_s[self._pair_start[at][which] + step]
+
+    def _spread(self, pair: Array) -> Array:
+        """A place in the table of bits for each pair, spread evenly (multiplicative hashing, Knuth 6.4); ``[n]``."""
+        return (pair.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - self._bits)
 
     def times(self, pair: Array) -> Array:
         """How many directions join each pair with key ``x * N + y``; ``[n]`` -> ``[n]``."""
