@@ -125,7 +125,7 @@ def _rules(links: Links, meetings: _Meetings, at: Thresholds, known_head: Array,
     size = np.zeros(len(bodies), dtype=np.int64)
     counted = []
     for key in parts():  # sorted keys of distinct (body, x, y), [n]
-        here = np.diff(np.searchsorted(key, np.arange(len(bodies) + 1) * links.num_nodes**2))  # [b]
+        here = _sizes(links, key, len(bodies))
         size += here
         body = np.repeat(np.arange(len(bodies)), here)  # [n]
         pair = key - body * links.num_nodes**2  # [n]
@@ -140,7 +140,7 @@ def _rules(links: Links, meetings: _Meetings, at: Thresholds, known_head: Array,
     keep &= (s < links.num_relations) | (second[body] != links.turn(first[body]))
     body, s, support, pair = body[keep], s[keep], support[keep], pair[keep]
     turned, head = s >= links.num_relations, s % max(links.num_relations, 1)
-    known = _known(links, parts, body, s, known_head[head] != turned, cells)
+    known = _known(links, parts, len(bodies), body, s, known_head[head] != turned, cells)
     keep = support / np.maximum(known, 1) >= at.min_pca
     body, head, turned, support, known, pair = (v[keep] for v in (body, head, turned, support, known, pair))
     x, y = np.divmod(pair, links.num_nodes)
@@ -180,35 +180,49 @@ def _multiplied(links: Links, meetings: _Meetings, number: Array, cells: int) ->
     return lambda: iter(only)
 
 
-def _known(links: Links, parts: Callable[[], Iterator[Array]], body: Array, s: Array, at_x: Array, cells: int) -> Array:
+def _sizes(links: Links, key: Array, count: int) -> Array:
+    """How many of some sorted keys ``(number * N + x) * N + y`` each of ``count`` numbers has, ``[count]``."""
+    return np.diff(np.searchsorted(key, np.arange(count + 1) * links.num_nodes**2))
+
+
+def _known(
+    links: Links,
+    parts: Callable[[], Iterator[Array]],
+    count: int,
+    body: Array,
+    s: Array,
+    at_x: Array,
+    cells: int,
+) -> Array:
     """Pairs of each rule's body for which PCA can tell, ``[q]``.
 
     Args:
         links: Links in both directions.
         parts: Gives the pairs of all bodies.
+        count: Number of bodies.
         body: Number of each rule's body, ``[q]``.
         s: Direction of each rule's head, ``[q]``.
         at_x: Whether x is to have a link of that direction, or else y one of the direction turned round, ``[q]``.
         cells: How many numbers to hold at once.
     """
     known = np.zeros(len(body), dtype=np.int64)
-    if not len(body):
-        return known
-    for key in parts():
-        for here in (True, False):
-            rules = np.flatnonzero(at_x == here)  # [q']
-            row = key // links.num_nodes  # [n], body * N + x
+    sides = [(here, np.flatnonzero(at_x == here)) for here in (True, False) if (at_x == here).any()]
+    for key in parts() if sides else ():
+        sizes = _sizes(links, key, count)
+        for here, rules in sides:
+            needed = np.isin(np.arange(count), body[rules])
+            some = key[np.repeat(needed, sizes)]  # [n]
+            row = some // links.num_nodes  # [n], body * N + x
             if not here:
-                of = np.isin(row // links.num_nodes, body[rules])
-                row = np.sort(row[of] // links.num_nodes * links.num_nodes + key[of] % links.num_nodes)  # body * N + y
-            start, count = runs(row)  # [k], [k]: pairs of each body with this entity
+                row = np.sort(row // links.num_nodes * links.num_nodes + some - row * links.num_nodes)  # body * N + y
+            start, times = runs(row)  # [k], [k]: pairs of each body with this entity
             owner, entity = np.divmod(row[start], links.num_nodes)
             begin, end = (np.searchsorted(owner, body[rules], side=side) for side in ("left", "right"))
             asked = s[rules] if here else links.turn(s[rules])
             for a, b in packs(end - begin, cells):
                 which, step = ragged((end - begin)[a:b])
                 place = begin[a:b][which] + step
-                there = count[place] * links.starts(entity[place], asked[a:b][which])
+                there = times[place] * links.starts(entity[place], asked[a:b][which])
                 known[rules[a:b]] += np.bincount(which, weights=there, minlength=b - a).astype(np.int64)
     return known
 
