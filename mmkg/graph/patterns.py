@@ -114,11 +114,10 @@ def mine_patterns(
         own = (table["first"] == table["head"]) & (table["second"] == table["head"])
         tables.append(table.assign(kind=own.map({True: "transitive", False: "composition"}).astype(object)))
     rules = _measured(tables, links, known_head)
-    against = rules.kind == "antisymmetric"
-    keep = (rules.support >= min_support) & (rules.confidence >= min_antisymmetry)
-    other = (rules.support >= min_support) & (rules.confidence >= min_confidence)
-    other &= (rules.pca >= min_pca) & (rules.head_coverage >= min_head_coverage)
-    rules = rules[keep.where(against, other)]
+    speaks_for = (rules.confidence >= min_confidence) & (rules.pca >= min_pca)
+    speaks_for &= rules.head_coverage >= min_head_coverage  # an antisymmetric one has none
+    speaks_against = (rules.kind == "antisymmetric") & (rules.confidence >= min_antisymmetry)
+    rules = rules[(rules.support >= min_support) & (speaks_for | speaks_against)]
     rules = rules.assign(kind=pd.Categorical(rules.kind, KINDS), redundant=redundant(rules, links.num_relations))
     order = ["kind", "redundant", "support", "confidence", "first", "second", "head"]
     rules = rules.sort_values(order, ascending=[True, True, False, False, True, True, True], ignore_index=True)
