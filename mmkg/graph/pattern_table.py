@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 import pandas as pd
+import torch
 
 from mmkg.errors import DataError
 from mmkg.graph.links import Links
@@ -107,7 +108,12 @@ class Patterns:
         Returns:
             At most k rows ``x``, ``z``, ``y`` (ids, z -1 where the body is a single link) and ``example`` (in words),
             in the order of x and y.
+
+        Raises:
+            DataError: If there is no such rule.
         """
+        if rule not in self.rules.index:
+            raise DataError(f"no rule {rule!r}", cure=f"give one of the {len(self)} in the index of rules")
         row, links = self.rules.loc[rule], self.links
         if row.kind == "reflexive":
             x = y = links.loops[0][links.loops[1] == row["head"]]
@@ -166,7 +172,7 @@ class Patterns:
         Returns:
             Under "pattern" the label of :meth:`pattern_of_relation`, under each kind "yes" or "no"; ``Q`` each.
         """
-        relation = np.asarray(relation)
+        relation = np.asarray(relation.cpu() if isinstance(relation, torch.Tensor) else relation)
         labels, main = self.labels(), self.pattern_of_relation()
         groups = {"pattern": main.to_numpy()[relation].tolist()}
         return groups | {kind: np.where(labels[kind].to_numpy()[relation], "yes", "no").tolist() for kind in KINDS}

@@ -457,6 +457,8 @@ def test_bad_graphs():
     found = mine_patterns(graph([(0, 0, 1)]))
     with pytest.raises(DataError, match=r"kind 'inverted'\. Cure: choose one of symmetric, inverse"):
         found["inverted"]
+    with pytest.raises(DataError, match=r"no rule 7\. Cure: give one of the 0 in the index of rules"):
+        found.examples(7)
 
 
 def real(shared, kind, folder, tmp_path, monkeypatch):
