@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmkg.terminal import main_guard, print_table
+from mmkg.terminal import main_guard, print_evaluation, print_json, print_table
 
 # Libraries that take seconds to import are imported inside the commands, so that --help answers at once.
 
@@ -22,6 +21,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Root = Annotated[str, typer.Option(help="Folder that holds datasets.")]
 Name = Annotated[str, typer.Argument(help="Name of a dataset, see mmkg datasets; or your own folder.")]
+OwnRoot = Annotated[
+    str | None, typer.Option(help="Folder that holds datasets; for your own folder, where else to write.")
+]
 Policy = Annotated[str | None, typer.Option("--split-policy", help="DB15K: clean or published.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, as written by mmkg train.")]
 RunRoot = Annotated[str | None, typer.Option("--root", help="Folder of datasets, if it is not where it was.")]
@@ -38,7 +40,7 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
         ready = any((Path(root) / kind.folder / "processed").glob("graph*.pt"))
         rows.append({"name": name, "class": f"mmkg.datasets.{kind.__name__}", "processed": ready, "about": about})
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         print_table(rows, title=f"Datasets (processed ones are under {root})")
 
@@ -46,25 +48,16 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
 @app.command()
 def audit(
     dataset: Name,
-    root: Annotated[
-        str | None, typer.Option(help="Folder that holds datasets; for your own folder, where else to write.")
-    ] = None,
+    root: OwnRoot = None,
     split_policy: Policy = None,
     min_support: Annotated[int, typer.Option(min=1, help="Pairs of relations from which a rule counts.")] = 5,
     csv: Annotated[Path | None, typer.Option(help="Folder to write all tables to, as CSV, and the page.")] = None,
     json: Json = False,
 ) -> None:
     """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
-    from mmkg import graph, run
+    from mmkg import graph
 
-    if split_policy and dataset != "db15k":
-        raise typer.BadParameter("only db15k has split policies")
-    options = {"split_policy": split_policy} if split_policy else {}
-    if root is not None and dataset not in run.DATASETS:
-        options["root"] = root
-    config = run.RunConfig(dataset=dataset, root=root or "datasets", options=options)
-    run.build.check_names(config)
-    opened = run.open_dataset(config, features=False, progress=not json)
+    opened = _opened(dataset, root, split_policy, progress=not json)
     features = {m: opened.features(m) for m in ("image", "text")}
     found = graph.audit(opened.topology, features, opened.report, min_support=min_support)
     if csv is not None:
@@ -77,13 +70,37 @@ def audit(
 
 
 @app.command()
+def patterns(
+    dataset: Name,
+    root: OwnRoot = None,
+    split_policy: Policy = None,
+    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
+    min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
+    k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 5,
+    json: Json = False,
+) -> None:
+    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds."""
+    from mmkg.graph import mine_patterns
+
+    data = _opened(dataset, root, split_policy, progress=not json).topology
+    found = mine_patterns(data, min_support=min_support, min_confidence=min_confidence, progress=not json)
+    typer.echo(found.table().to_json(orient="records", force_ascii=False) if json else found.page(k=k))
+
+
+@app.command()
 def train(
     dataset: Name,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; runs/DATASET-SCORER-SAMPLER-SEED if not given.")
     ] = None,
     root: Root = "datasets",
-    scorer: Annotated[str, typer.Option(help="transe, distmult, complex, rotate or pairre.")] = "rotate",
+    scorer: Annotated[
+        str,
+        typer.Option(
+            help="transe, transh, transd, rotate, protate, pairre, mure, distmult, complex, quate, rescal, tucker, cp, "
+            "simple or autosf."
+        ),
+    ] = "rotate",
     sampler: Annotated[str, typer.Option(help="uniform or mmrns.")] = "mmrns",
     objective: Annotated[str, typer.Option(help="self_adversarial or one_vs_all.")] = "self_adversarial",
     dim: Annotated[int, typer.Option(help="Embedding size as the scorer's paper counts it.")] = 100,
@@ -146,7 +163,7 @@ def train(
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
     run = Run.train(config, folder, resume=resume, progress=not json)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
-    _print_evaluation(result, json)
+    print_evaluation(result, json)
 
 
 @app.command()
@@ -160,7 +177,7 @@ def evaluate(
     from mmkg.run import Run
 
     loaded = Run.load(run, root=root, progress=not json)
-    _print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
+    print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
 
 
 @app.command()
@@ -184,7 +201,7 @@ def predict(
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
         if json:
-            _print_json(found)
+            print_json(found)
             return
         known = "a known fact" if found["known"] else "not a known fact"
         typer.echo(f"{head}, {relation}, {tail}: score {found['score']:.3f}, {known}")
@@ -193,7 +210,7 @@ def predict(
         return
     rows = found.to_dict("records")
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
         shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
@@ -247,36 +264,24 @@ def export(
 
     paths = write(Run.load(run, root=root, progress=False), out or run / "export")
     if json:
-        _print_json([str(p) for p in paths])
+        print_json([str(p) for p in paths])
     else:
         for path in paths:
             typer.echo(path)
 
 
-def _print_evaluation(result: dict, json: bool) -> None:
-    if json:
-        _print_json(result)
-        return
-    if "metrics" in result:
-        rows = []
-        for rule, values in result["metrics"].items():
-            rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
-        print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
-        rows = [
-            {"by": r["grouping"], "": r["label"], "queries": r["count"]}
-            | {m: _number(r[m]) for m in ("mrr", "hits@10")}
-            for r in result["breakdown"]
-        ]
-        print_table(rows, title="the same by side, relation category and modality (realistic ranks)")
-    typer.echo(f"run: {result['run']}")
+def _opened(dataset: str, root: str | None, split_policy: str | None, progress: bool):
+    """A dataset by the name or folder that a command was given, without features."""
+    from mmkg import run
 
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _print_json(value) -> None:
-    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    if split_policy and dataset != "db15k":
+        raise typer.BadParameter("only db15k has split policies")
+    options = {"split_policy": split_policy} if split_policy else {}
+    if root is not None and dataset not in run.DATASETS:
+        options["root"] = root
+    config = run.RunConfig(dataset=dataset, root=root or "datasets", options=options)
+    run.build.check_names(config)
+    return run.open_dataset(config, features=False, progress=progress)
 
 
 def main() -> None:

@@ -1,12 +1,18 @@
-"""What a command line shows: tables, and errors and warnings in one line each."""
+"""What a command line shows: tables for people, JSON for programs, errors and warnings in one line each."""
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 import warnings
 from collections.abc import Callable
 
 import typer
+
+
+def print_json(value) -> None:
+    """Print a value for a program to read; NaN is no JSON and an error."""
+    typer.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(rows: list[dict], title: str = "") -> None:
@@ -26,6 +32,29 @@ def print_table(rows: list[dict], title: str = "") -> None:
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     console.print(table)
+
+
+def print_evaluation(result: dict, json: bool) -> None:
+    """Print the metrics of a run, or as much of them as there is."""
+    if json:
+        print_json(result)
+        return
+    if "metrics" in result:
+        rows = []
+        for rule, values in result["metrics"].items():
+            rows.append({"ties": rule} | {k: _number(v, 1 if k == "mr" else 4) for k, v in values.items()})
+        print_table(rows, title=f"{result['split']}: filtered, both sides, {result['queries']} queries")
+        rows = [
+            {"by": r["grouping"], "": r["label"], "queries": r["count"]}
+            | {m: _number(r[m]) for m in ("mrr", "hits@10")}
+            for r in result["breakdown"]
+        ]
+        print_table(rows, title="the same by side, relation category and modality (realistic ranks)")
+    typer.echo(f"run: {result['run']}")
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def main_guard(command: Callable[[], None]) -> None:

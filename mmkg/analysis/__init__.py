@@ -1,6 +1,17 @@
 """What the negatives are, why they are hard, and how to see it."""
 
+from mmkg.analysis.explanation import Explanation
 from mmkg.analysis.figure import draw_negatives
 from mmkg.analysis.negatives import hard_negatives, named, spread, told
+from mmkg.analysis.paths import Explainer, explain_negative
 
-__all__ = ["draw_negatives", "hard_negatives", "named", "spread", "told"]
+__all__ = [
+    "Explainer",
+    "Explanation",
+    "draw_negatives",
+    "explain_negative",
+    "hard_negatives",
+    "named",
+    "spread",
+    "told",
+]

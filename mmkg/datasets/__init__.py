@@ -8,11 +8,11 @@ from mmkg.datasets.fb15k_237 import FB15k_237
 from mmkg.datasets.folder import MultimodalFolder
 from mmkg.datasets.mkg_w import MKG_W
 from mmkg.datasets.mkg_y import MKG_Y
-from mmkg.datasets.names import find_entity, find_relation
 from mmkg.datasets.typed_in import from_triples
 from mmkg.datasets.wn18 import WN18
 from mmkg.datasets.wn18rr import WN18RR
 from mmkg.datasets.worldmoji import WorldMoji
+from mmkg.graph.names import find_entity, find_relation
 
 __all__ = [
     "DB15K",

@@ -9,7 +9,6 @@ from typing import Literal
 
 from torch import Tensor
 
-from mmkg.datasets import names
 from mmkg.datasets.describe import describe
 from mmkg.datasets.encoding import encode_images, encode_text
 from mmkg.datasets.feature_files import MODALITIES, FeatureFiles, FeatureSource, coverage, dense
@@ -20,6 +19,7 @@ from mmkg.datasets.pictures import find_pictures
 from mmkg.datasets.processed import FORMAT, fingerprint, read_processed, write_processed
 from mmkg.datasets.raw_graph import RawGraph
 from mmkg.datasets.readers import read_entity_text
+from mmkg.graph import names
 from mmkg.types import Features
 
 SPLITS = ("train", "val", "test")
@@ -258,7 +258,7 @@ class MultimodalKG(DatasetFiles):
         return {**self._report, **{m: coverage(self.features(m)) for m in MODALITIES}}
 
     def find_entity(self, name: str | int) -> int:
-        """Id of an entity by raw name or label, see :func:`mmkg.datasets.names.find_entity`."""
+        """Id of an entity by raw name or label, see :func:`mmkg.graph.names.find_entity`."""
         return names.find_entity(self._whole, name)
 
     def find_relation(self, name: str | int) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmkg.errors import DataError
+from mmkg.graph.names import Names
 
 SPLITS = ("train", "val", "test")
 SEVERITIES = ("problem", "caution", "fact", "fine", "unjudged")
@@ -37,10 +38,9 @@ class SplitTriples:
         data = self.data
         missing = [k for k in ("num_relations", *(f"{s}_mask" for s in SPLITS)) if k not in data]
         if missing:
-            raise DataError(
-                f"the graph has no {', '.join(missing)}", cure="audit the whole graph, not one split's view"
-            )
+            raise DataError(f"the graph has no {', '.join(missing)}", cure="give the whole graph, not one split's view")
         self.num_nodes, self.num_relations = int(data.num_nodes), int(data.num_relations)
+        self.names = Names.of(data)
         (h, t), r = data.edge_index.cpu(), data.edge_type.cpu()
         for name, ids, size in (("entity", h, self.num_nodes), ("relation", r, self.num_relations)):
             ids = torch.cat([h, t]) if name == "entity" else ids
@@ -67,20 +67,18 @@ class SplitTriples:
 
     def entity(self, number: int) -> str:
         """A name to show."""
-        names = self.listed("entity_labels", "entity_names")
-        return names[number] if names else f"entity {number}"
+        return self.names.entity(number)
 
     def relation(self, number: int) -> str:
         """A name to show."""
-        names = self.listed("relation_names")
-        return names[number] if names else f"relation {number}"
+        return self.names.relation(number)
 
     def show(self, key: Tensor) -> str:
         """The first of some triples ``[n]``, by name; empty if there is none."""
         if not key.numel():
             return ""
         h, r, t = (int(x) for x in self.split_key(key[0]))
-        return f"({self.entity(h)}, {self.relation(r)}, {self.entity(t)})"
+        return self.names.triple(h, r, t)
 
     def title(self) -> str:
         """Sizes."""

@@ -6,8 +6,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mmkg.graph.link_rules import overlaps
+from mmkg.graph.links import Links
+
 KINDS = ("inverse", "duplicate", "symmetric")
-COLUMNS = ("kind", "body", "head", "support", "confidence", "back")
 
 
 def relation_rules(
@@ -43,24 +45,22 @@ def relation_rules(
         >>> relation_rules(edge_index, edge_type, 4, 2, min_support=2)[["kind", "body", "head"]].values.tolist()
         [['inverse', 0, 1], ['inverse', 1, 0]]
     """
-    head, tail, relation = distinct_links(edge_index, edge_type, num_nodes, num_relations)
-    size = torch.bincount(relation, minlength=num_relations)  # [R], pairs of each relation
-    pair, turned = head * num_nodes + tail, tail * num_nodes + head  # [E'], [E']
-    tables = []
-    for wanted, reverse in ((pair, False), (turned, True)):
-        body, other = join(wanted, pair)  # [M], [M]: places of two links that join the same two entities
-        rule, support = torch.unique(relation[body] * num_relations + relation[other], return_counts=True)  # [Q], [Q]
-        first, second = rule // max(num_relations, 1), rule % max(num_relations, 1)  # [Q], [Q]
-        confidence, back = support.double() / size[first], support.double() / size[second]  # [Q], [Q]
-        keep = (support >= min_support) & (confidence >= min_confidence)  # [Q]
-        keep &= (first != second) | reverse  # that a relation implies itself is no finding
-        columns = (first, second, support, confidence, back)
-        table = pd.DataFrame(dict(zip(COLUMNS[1:], (c[keep].numpy() for c in columns), strict=True)))
-        kind = (table.body == table["head"]).map({True: "symmetric", False: "inverse" if reverse else "duplicate"})
-        table.insert(0, "kind", kind.astype(object))
-        tables.append(table)
-    joined = pd.concat(tables, ignore_index=True)
-    return joined.sort_values(
+    (head, tail), relation = edge_index.cpu(), edge_type.cpu()
+    links = Links(head, relation, tail, num_nodes, num_relations)
+    found = overlaps(links)
+    body, head = found["first"].to_numpy(), found["head"].to_numpy()
+    rules = pd.DataFrame(
+        {
+            "kind": found.kind.replace("implies", "duplicate"),
+            "body": body % max(num_relations, 1),
+            "head": head,
+            "support": found.support,
+            "confidence": found.support / links.size[body],
+            "back": found.support / links.size[head],
+        }
+    )
+    rules = rules[(rules.support >= min_support) & (rules.confidence >= min_confidence)]
+    return rules.sort_values(
         ["support", "kind", "body", "head"], ascending=[False, True, True, True], ignore_index=True
     )
 
@@ -95,17 +95,6 @@ def answerable(
         mask[own[place[fires]]] = True  # [Q]
         found[kind] = mask
     return found
-
-
-def distinct_links(
-    edge_index: Tensor, edge_type: Tensor, num_nodes: int, num_relations: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Heads, tails and relations ``[E']`` of the distinct triples that are no self-loops."""
-    key = torch.unique((edge_index[0] * num_relations + edge_type) * num_nodes + edge_index[1])  # [E'']
-    tail, question = key % max(num_nodes, 1), key // max(num_nodes, 1)
-    head, relation = question // max(num_relations, 1), question % max(num_relations, 1)
-    keep = head != tail
-    return head[keep], tail[keep], relation[keep]
 
 
 def join(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

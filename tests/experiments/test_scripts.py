@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mmkg.datasets import WorldMoji
+from mmkg.graph import mine_patterns
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,7 +56,8 @@ def test_a_look_does_not_come_back_without_final(folder):
 
 
 def test_committed_results_say_what_they_are():
-    results = sorted((ROOT / "experiments" / "results").glob("*/*.json"))
+    folder = ROOT / "experiments" / "results"
+    results = sorted(path for path in folder.glob("*/*.json") if path.parent.name != "patterns")
     assert len(results) >= 19
     due = "dataset split_policy scorer sampler objective modalities seed config selection valid wall_seconds "
     due += "peak_memory_mb device versions command date history"
@@ -63,3 +67,24 @@ def test_committed_results_say_what_they_are():
         for rule in ("realistic", "optimistic", "pessimistic"):
             assert {"mrr", "mr", "hits@1", "hits@3", "hits@10"} <= set(entry["valid"][rule])
         assert {row["grouping"] for row in entry["valid"]["breakdown"]} >= {"side", "category"}
+
+
+def test_committed_patterns_say_what_they_are():
+    results = sorted((ROOT / "experiments" / "results" / "patterns").glob("*.json"))
+    assert {"worldmoji", "db15k", "fb15k", "fb15k_237", "wn18", "wn18rr"} <= {path.stem for path in results}
+    due = (
+        "dataset split_policy entities relations train_triples distinct_links distinct_self_loops thresholds patterns "
+    )
+    due += "pattern_of_relation categories wall_seconds peak_memory_mb device versions command date"
+    for path in results:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        assert set(entry) == set(due.split()), path
+        assert sum(entry["pattern_of_relation"].values()) == sum(entry["categories"].values()) == entry["relations"]
+
+
+def test_committed_patterns_are_what_is_found(tmp_path):
+    kept = json.loads((ROOT / "experiments" / "results" / "patterns" / "worldmoji.json").read_text(encoding="utf-8"))
+    found = mine_patterns(WorldMoji(tmp_path, log=False).topology)
+    for kind, count in kept["patterns"].items():
+        rows = found.rules[found.rules.kind == kind]
+        assert [len(rows), rows.redundant.sum(), rows["head"].nunique()] == list(count.values())
