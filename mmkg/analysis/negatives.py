@@ -57,9 +57,9 @@ def hard_negatives(
     parts = []
     for part in triples.to(device).split(batch_size):
         batch = Batch(*part.unbind(1))
-        positive = model(batch.head, batch.relation, batch.tail)  # [b]
         for side in sides:
             found = sampler.explain(batch, side, model, train_facts, step=step, k=k)
+            positive = model.score_triples(batch.head, batch.relation, batch.tail, side)  # [b]
             scores = score_side(model, batch, side, found.ids)  # [b, k]
             rows, places = (found.probability > 0).nonzero().unbind(1)  # [n]; known answers have probability 0
             columns = {

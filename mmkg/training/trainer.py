@@ -189,7 +189,7 @@ class Trainer:
             return {"objective": self.objective(score_side(self.model, batch, side), batch.answer(side), batch.weight)}
         self.sampler.train()
         negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, self.step)
-        positive = self.model(batch.head, batch.relation, batch.tail)  # [B]
+        positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
         for callback in self.callbacks:
             callback.on_negatives(self, self.step + 1, batch, side, negatives, scores.detach())

@@ -1,5 +1,6 @@
 """The command line: what it prints, its exit status, and no traceback for bad input."""
 
+import inspect
 import json
 import shutil
 
@@ -19,6 +20,15 @@ def run_folder(tmp_path_factory):
         root=str(root), dim=8, sampler=sampler, train=TrainConfig(steps=3, batch_size=32, validate_every=3)
     )
     return Run.train(config, tmp_path_factory.mktemp("runs") / "run", progress=False).folder
+
+
+def test_help_of_train_names_every_scorer():
+    from typing import get_args
+
+    from mmkg.scorers import SCORERS
+
+    told = get_args(inspect.signature(cli.train, eval_str=True).parameters["scorer"].annotation)[1].help
+    assert told.rstrip(".").replace(" or ", ", ").split(", ") == list(SCORERS)
 
 
 def test_help_lists_the_commands(call):

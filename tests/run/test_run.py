@@ -12,6 +12,7 @@ from mmkg.datasets import WorldMoji
 from mmkg.errors import DataError, NumericsError, UnknownNameError
 from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
 from mmkg.run.build import shuffled, used_features
+from mmkg.scorers import SCORERS
 from mmkg.training import Callback, TrainingInterrupted, load_tree, save_tree
 
 
@@ -243,3 +244,11 @@ def test_ones_own_folder_is_a_dataset(config, tmp_path):
     run = Run.train(own, tmp_path / "run", progress=False)
     assert Run.load(tmp_path / "run", progress=False).predict(head="e3", relation="next", k=3).shape == (3, 5)
     assert run.evaluate("test")["queries"] == 2 * int(run.data.test_mask.sum()) > 0
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_every_scorer_trains_under_mmrns(config, tmp_path, scorer):
+    config = replace(config, scorer=scorer, dim=8, train=replace(config.train, steps=4))
+    run = Run.train(config, tmp_path / scorer, progress=False)
+    assert 0 < run.evaluate("val")["metrics"]["realistic"]["mrr"] < 1
+    assert same_weights(Run.load(run.folder, progress=False).model, run.model)
