@@ -11,6 +11,9 @@ from mmkg.samplers.mmrns.similarity import Grouping, cosine, norms
 from mmkg.samplers.mmrns.structure import StructureGate
 from mmkg.types import Features
 
+CACHE_NUMBERS = 2**21
+"""Gated embeddings computed at once: as many numbers as a core's cache holds."""
+
 
 class Views(torch.nn.Module):
     """Holds KCA, the structure gate and the features, and compares positives with candidates.
@@ -133,9 +136,10 @@ class Views(torch.nn.Module):
             if self.kca is not None:
                 rows = self.kca.encode(self._gather("image", ids[part]), self._gather("text", ids[part]))
                 views = self.kca.pool(rows, relation)
+            found = {m: grouping.similarities(positive[m], v, self.detach_norms) for m, v in views.items()}  # [B, C]
             if self.gate is not None:
-                views["structure"] = self.gate.pool(entity[part], relation)  # [C, U, d]
-            return tuple(grouping.similarities(positive[m], views[m], self.detach_norms) for m in self.names)
+                found["structure"] = self._structure(entity[part], relation, positive["structure"], grouping)  # [B, C]
+            return tuple(found[m] for m in self.names)
 
         count = ids.numel()
         if chunk_size is None or chunk_size >= count:
@@ -146,6 +150,24 @@ class Views(torch.nn.Module):
         else:
             done = [compare(part) for part in parts]
         return {m: torch.cat(columns, dim=1) for m, columns in zip(self.names, zip(*done, strict=True), strict=True)}
+
+    def _structure(self, entity: Tensor, relation: Tensor, positive: Tensor, grouping: Grouping) -> Tensor:
+        """Cosines ``[B, C]`` of structure, some candidates at a time and again in the backward pass.
+
+        A gated embedding for each candidate and relation is the largest tensor of a step and the cheapest to compute:
+        parts that stay in the cache cost less made twice than the whole does kept.
+        """
+
+        def compare(some: Tensor) -> Tensor:
+            return grouping.similarities(positive, self.gate.pool(some, relation), self.detach_norms)  # [B, c]
+
+        size = max(1, CACHE_NUMBERS // (relation.shape[0] * entity.shape[1]))
+        parts = entity.split(size)
+        if len(parts) > 1 and torch.is_grad_enabled():
+            done = [checkpoint(compare, some, use_reentrant=False, preserve_rng_state=False) for some in parts]
+        else:
+            done = [compare(some) for some in parts]
+        return torch.cat(done, dim=1)  # [B, C]
 
     def to_answers(self, views: dict[str, Tensor], at: Tensor) -> dict[str, Tensor]:
         """Cosines of each row's true answer and its known answers.
