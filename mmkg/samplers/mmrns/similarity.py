@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmkg.samplers.mmrns.gated import GatedDots
+
 DELTA = 1e-10
 """Keeps the cosine of a zero vector finite."""
 
@@ -63,9 +65,34 @@ class Grouping:
         if candidates.shape[1] == 1:
             right = norms(candidates[:, 0], detach_norms)  # [P]
             return cosine(positive @ candidates[:, 0].T, left[:, None], right)  # [B, P]
+        dot, right = _DotsAndNorms.apply(self._blocks(positive), candidates, self.further_relation)
+        return self._cosines(dot, left, right, detach_norms)
+
+    def gated_similarities(
+        self, positive: Tensor, entity: Tensor, of_entity: Tensor, of_relation: Tensor, detach_norms: bool = False
+    ) -> Tensor:
+        """The same for candidates that are gated embeddings, see :class:`~mmkg.samplers.mmrns.gated.GatedDots`.
+
+        Args:
+            positive: Shape ``[B, d]``.
+            entity: Embeddings of the candidates, shape ``[P, d]``.
+            of_entity: The gate's part of each candidate, shape ``[P, d]``.
+            of_relation: The gate's part of each relation, shape ``[U, d]``.
+            detach_norms: Keep gradients out of the norms.
+
+        Returns:
+            Shape ``[B, P]``, between -1 and 1.
+        """
+        dot, right = GatedDots.apply(self._blocks(positive), entity, of_entity, of_relation, self.further_relation)
+        return self._cosines(dot, norms(positive, detach_norms), right, detach_norms)
+
+    def _blocks(self, positive: Tensor) -> Tensor:
+        """Positives ``[B, a]`` in blocks ``[U + X, w, a]``, zero where a block has no row."""
         blocked = positive.new_zeros(self.num_relations + len(self.further_relation), self.width, positive.shape[-1])
-        blocked = blocked.index_put((self.block, self.place), positive)  # [U + X, w, a]
-        dot, right = _DotsAndNorms.apply(blocked, candidates, self.further_relation)  # [U + X, w, P], [P, U]
+        return blocked.index_put((self.block, self.place), positive)  # [U + X, w, a]
+
+    def _cosines(self, dot: Tensor, left: Tensor, right: Tensor, detach_norms: bool) -> Tensor:
+        """Cosines ``[B, P]`` from inner products ``[U + X, w, P]`` and norms ``[B]`` and ``[P, U]``."""
         right = right.detach() if detach_norms else right
         dot = dot[self.block, self.place]  # [B, P]
         return cosine(dot, left[:, None], right[:, self.relation_at].T)  # [B, P]

@@ -34,16 +34,16 @@ class StructureGate(torch.nn.Module):
 
     def pool(self, entity: Tensor, relation: Tensor) -> Tensor:
         """Every entity ``[P, d]`` under every relation ``[U, d_r]``: ``[P, U, d]``."""
-        of_entity, of_relation = self._parts(entity, relation)  # [P, h], [U, h]
+        of_entity, of_relation = self.parts(entity, relation)  # [P, h], [U, h]
         return entity[:, None] * self._gate(of_entity[:, None] + of_relation)  # [P, U, d]
 
     def pairs(self, entity: Tensor, relation: Tensor) -> Tensor:
         """Entities ``[m, d]``, each under its own relation ``[m, d_r]``: ``[m, d]``."""
-        of_entity, of_relation = self._parts(entity, relation)  # [m, h], [m, h]
+        of_entity, of_relation = self.parts(entity, relation)  # [m, h], [m, h]
         return entity * self._gate(of_entity + of_relation)  # [m, d]
 
-    def _parts(self, entity: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
-        """The first layer's share of entities and of relations (with the bias)."""
+    def parts(self, entity: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer's share of entities ``[..., h]`` and of relations (with the bias) ``[..., h]``."""
         weight = self.first.weight
         of_entity = F.linear(entity, weight[:, : self.entity_dim])  # [..., h]
         return of_entity, F.linear(relation, weight[:, self.entity_dim :], self.first.bias)  # [..., h]

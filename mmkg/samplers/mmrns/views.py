@@ -11,9 +11,6 @@ from mmkg.samplers.mmrns.similarity import Grouping, cosine, norms
 from mmkg.samplers.mmrns.structure import StructureGate
 from mmkg.types import Features
 
-CACHE_NUMBERS = 2**21
-"""Gated embeddings computed at once: as many numbers as a core's cache holds."""
-
 
 class Views(torch.nn.Module):
     """Holds KCA, the structure gate and the features, and compares positives with candidates.
@@ -152,22 +149,11 @@ class Views(torch.nn.Module):
         return {m: torch.cat(columns, dim=1) for m, columns in zip(self.names, zip(*done, strict=True), strict=True)}
 
     def _structure(self, entity: Tensor, relation: Tensor, positive: Tensor, grouping: Grouping) -> Tensor:
-        """Cosines ``[B, C]`` of structure, some candidates at a time and again in the backward pass.
-
-        A gated embedding for each candidate and relation is the largest tensor of a step and the cheapest to compute:
-        parts that stay in the cache cost less made twice than the whole does kept.
-        """
-
-        def compare(some: Tensor) -> Tensor:
-            return grouping.similarities(positive, self.gate.pool(some, relation), self.detach_norms)  # [B, c]
-
-        size = max(1, CACHE_NUMBERS // (relation.shape[0] * entity.shape[1]))
-        parts = entity.split(size)
-        if len(parts) > 1 and torch.is_grad_enabled():
-            done = [checkpoint(compare, some, use_reentrant=False, preserve_rng_state=False) for some in parts]
-        else:
-            done = [compare(some) for some in parts]
-        return torch.cat(done, dim=1)  # [B, C]
+        """Cosines ``[B, C]`` of structure."""
+        if self.gate.second is None:
+            parts = self.gate.parts(entity, relation)  # [C, d], [U, d]
+            return grouping.gated_similarities(positive, entity, *parts, self.detach_norms)  # [B, C]
+        return grouping.similarities(positive, self.gate.pool(entity, relation), self.detach_norms)  # [B, C]
 
     def to_answers(self, views: dict[str, Tensor], at: Tensor) -> dict[str, Tensor]:
         """Cosines of each row's true answer and its known answers.
