@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmkg.samplers.mmrns.guided import GuidedProjection
+
 
 @dataclass
 class View:
@@ -121,7 +123,7 @@ class Branch(torch.nn.Module):
         Returns:
             Shape ``[P, U, a]``.
         """
-        (count, contents, width), outputs = view.content.shape, self.outputs
+        (_, contents, width), outputs = view.content.shape, self.outputs
         centred = view.content - view.content.mean(dim=-1, keepdim=True)  # [P, J, a]
         # --- variance: symmetric, so only pairs j <= l are kept and those off the diagonal count twice
         j, l = torch.triu_indices(contents, contents, device=centred.device)  # [Q], [Q] with Q = J (J + 1) / 2  # noqa: E741
@@ -132,16 +134,13 @@ class Branch(torch.nn.Module):
         variance = torch.bmm(outer.permute(2, 0, 1), form.permute(2, 1, 0))  # [O, U, P]
         # rounding can leave a variance of nothing slightly below zero
         scale = torch.rsqrt(variance.clamp(min=0) + norm.eps).permute(2, 1, 0)  # [P, U, O]
-        scale = scale.contiguous() * view.row_mask[:, None]  # [P, U, O], laid out for the product below
+        scale = scale.contiguous() * view.row_mask[:, None]  # [P, U, O]
         # --- projection
         weight = self.project.weight.view(-1, outputs, width).permute(2, 1, 0)  # [a, O, a'], a' the projection's output
-        moved = (centred * norm.weight) @ weight.reshape(width, -1)  # [P, J, O * a']
-        moved = moved.view(count, contents, outputs, -1) * view.affinity[..., None]  # [P, J, O, a']
-        mixing = scale[:, :, None, :] * guide  # [P, U, J, O]
         # Norm's bias goes through the projection too, once for each real row of the other modality
         bias = torch.einsum("oax,a->ox", weight.transpose(0, 1), norm.bias)  # [O, a']
         rest = rest + view.row_mask.to(bias.dtype) @ bias  # [P, a']
-        return torch.baddbmm(rest[:, None], mixing.flatten(2), moved.flatten(1, 2))  # [P, U, a']
+        return GuidedProjection.apply(centred * norm.weight, view.affinity, weight, scale, guide, rest)  # [P, U, a']
 
     def _project(self, rows: Tensor) -> Tensor:
         """Rows ``[n, O, a]`` flattened and projected without bias, ``[n, a]``."""
