@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkg.samplers.mmrns.guided import GuidedProjection
+from mmkg.samplers.mmrns.guided import GuidedProjection, NormScale
 
 
 @dataclass
@@ -131,10 +131,7 @@ class Branch(torch.nn.Module):
         gram = gram * ((2.0 - (j == l).to(gram.dtype)) / width)  # [P, Q]
         form = view.affinity.index_select(1, j) * view.affinity.index_select(1, l) * gram[..., None]  # [P, Q, O]
         outer = guide.index_select(1, j) * guide.index_select(1, l)  # [U, Q, O]
-        variance = torch.bmm(outer.permute(2, 0, 1), form.permute(2, 1, 0))  # [O, U, P]
-        # rounding can leave a variance of nothing slightly below zero
-        scale = torch.rsqrt(variance.clamp(min=0) + norm.eps).permute(2, 1, 0)  # [P, U, O]
-        scale = scale.contiguous() * view.row_mask[:, None]  # [P, U, O]
+        scale = NormScale.apply(outer, form, view.row_mask, norm.eps)  # [P, U, O]
         # --- projection
         weight = self.project.weight.view(-1, outputs, width).permute(2, 1, 0)  # [a, O, a'], a' the projection's output
         # Norm's bias goes through the projection too, once for each real row of the other modality

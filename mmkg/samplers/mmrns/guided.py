@@ -66,6 +66,41 @@ class GuidedProjection(torch.autograd.Function):
         return to_content, to_affinity, to_weight.view(weight.shape), to_scale, to_guide, slope.sum(1)
 
 
+class NormScale(torch.autograd.Function):
+    r"""Norm's scale :math:`s = (\mathrm{var} + ε)^{-1/2}` from variances that are quadratic forms, 0 where masked.
+
+    Only :math:`s` is kept, from which its slope follows: :math:`∂\mathrm{var} = -s^3 / 2`.
+
+    Args:
+        outer: Products of guides, shape ``[U, Q, O]``.
+        form: Coefficients, shape ``[P, Q, O]``.
+        row_mask: True where there is a row to scale, shape ``[P, O]``.
+        eps: :math:`ε`.
+
+    Returns:
+        Shape ``[P, U, O]``.
+    """
+
+    @staticmethod
+    def forward(ctx, outer, form, row_mask, eps):  # noqa: D102 - the class says it
+        variance = torch.bmm(outer.permute(2, 0, 1), form.permute(2, 1, 0))  # [O, U, P]
+        # rounding can leave a variance of nothing slightly below zero
+        scale = variance.clamp_(min=0).add_(eps).rsqrt_().permute(2, 1, 0)  # [P, U, O]
+        scale = torch.mul(scale, row_mask[:, None], out=scale.new_empty(scale.shape))  # [P, U, O], laid out anew
+        ctx.save_for_backward(outer, form, scale)
+        return scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, slope):  # noqa: D102
+        outer, form, scale = ctx.saved_tensors
+        to_variance = (scale**3).mul_(slope).mul_(-0.5).permute(2, 1, 0)  # [O, U, P], 0 where masked
+        to_variance = to_variance.contiguous()
+        to_outer = torch.bmm(to_variance, form.permute(2, 0, 1)).permute(1, 2, 0)  # [U, Q, O]
+        to_form = torch.bmm(outer.permute(2, 1, 0), to_variance).permute(2, 1, 0)  # [P, Q, O]
+        return to_outer, to_form, None, None
+
+
 class _Step:
     """What the parts share. Of own rows J and the other's O, the more numerous lie innermost: ``[A, B]``."""
 
