@@ -35,11 +35,10 @@ class GuidedProjection(torch.autograd.Function):
     def forward(ctx, content, affinity, weight, scale, guide, rest):  # noqa: D102 - the class says it
         ctx.save_for_backward(content, affinity, weight, scale, guide)
         out = content.new_empty(len(content), len(guide), weight.shape[-1])  # [P, U, a']
-        step = _Step(affinity.shape[1], weight, guide)
+        step = _Step(weight, guide)
         for part in step.parts(len(content)):
-            _, rows = step.rows(content[part], affinity[part])  # [c, J O, a']
-            mixing = step.mixing(scale[part])  # [c, U, J O]
-            torch.baddbmm(rest[part, None], mixing, rows, out=out[part])  # [c, U, a']
+            weights = step.spread(scale[part]).mul_(step.guide).mul_(affinity[part].flatten(1)[:, None])  # [c, U, J O]
+            torch.baddbmm(rest[part, None], weights, step.rows(content[part]), out=out[part])  # [c, U, a']
         return out
 
     @staticmethod
@@ -47,23 +46,54 @@ class GuidedProjection(torch.autograd.Function):
     def backward(ctx, slope):  # noqa: D102
         content, affinity, weight, scale, guide = ctx.saved_tensors
         slope = slope.contiguous()
-        step = _Step(affinity.shape[1], weight, guide)
+        step = _Step(weight, guide)
         to_content, to_affinity, to_scale = (torch.empty_like(x) for x in (content, affinity, scale))
-        to_weight = torch.zeros(content.shape[-1], weight[0].numel(), dtype=weight.dtype, device=weight.device)
-        to_guide = torch.zeros_like(step.guide)  # [U, A, B]
+        to_weight, to_guide = torch.zeros_like(step.weight), torch.zeros_like(step.guide)  # [a, O a'], [U, J O]
         for part in step.parts(len(content)):
-            plain, rows = step.rows(content[part], affinity[part])  # [c, J, O, a'], [c, J O, a']
-            mixing, given = step.mixing(scale[part]), slope[part]  # [c, U, J O], [c, U, a']
-            to_rows = step.unordered(torch.bmm(mixing.transpose(1, 2), given))  # [c, J, O, a'], a view
-            to_mixing = torch.bmm(given, rows.transpose(1, 2)).view(len(given), *step.guide.shape)  # [c, U, A, B]
-            to_scale[part] = (to_mixing * step.guide).sum(step.content_dim)  # [c, U, O]
-            to_guide += to_mixing.mul_(scale[part].unsqueeze(step.content_dim)).sum(0)  # [U, A, B]
-            to_affinity[part] = torch.linalg.vecdot(to_rows, plain)  # [c, J, O]
-            to_plain = (to_rows * affinity[part][..., None]).flatten(0, 1).flatten(1)  # [c J, O a']
-            to_content[part] = (to_plain @ step.flat.T).view(content[part].shape)  # [c, J, a]
-            to_weight += content[part].flatten(0, 1).T @ to_plain  # [a, O a']
-        to_guide = to_guide.transpose(1, 2) if step.content_inner else to_guide  # [U, J, O]
-        return to_content, to_affinity, to_weight.view(weight.shape), to_scale, to_guide, slope.sum(1)
+            given, own, rows = slope[part], affinity[part].flatten(1)[:, None], step.rows(content[part])
+            spread = step.spread(scale[part])  # [c, U, J O], s
+            both = spread * step.guide  # [c, U, J O], s g
+            to_weights = torch.bmm(given, rows.transpose(1, 2))  # [c, U, J O]
+            to_affinity[part] = (both * to_weights).sum(1).view(affinity[part].shape)  # [c, J, O]
+            to_rows = torch.bmm(both.mul_(own).transpose(1, 2), given)  # [c, J O, a']
+            to_rows = to_rows.view(-1, step.weight.shape[1])  # [c J, O a']
+            to_content[part] = (to_rows @ step.weight.T).view(content[part].shape)  # [c, J, a]
+            to_weight.addmm_(content[part].flatten(0, 1).T, to_rows)  # [a, O a']
+            to_weights.mul_(own)
+            to_scale[part] = step.gather(torch.mul(to_weights, step.guide, out=both))  # [c, U, O]
+            to_guide += to_weights.mul_(spread).sum(0)  # [U, J O]
+        return to_content, to_affinity, to_weight.view(weight.shape), to_scale, to_guide.view(guide.shape), slope.sum(1)
+
+
+class _Step:
+    """What the parts share: weight and guide with J and O, or O and a', in one dimension.
+
+    Products that broadcast over a last dimension as short as J or O are slow, and so are sums over it. A product with a
+    matrix of zeros and ones spreads ``[.., O]`` to ``[.., J O]`` and adds up the other way.
+    """
+
+    def __init__(self, weight: Tensor, guide: Tensor) -> None:
+        self.weight, self.guide = weight.flatten(1), guide.flatten(1)  # [a, O a'], [U, J O]
+        self.ones = torch.eye(guide.shape[2], dtype=guide.dtype, device=guide.device).repeat(1, guide.shape[1])
+
+    def parts(self, count: int) -> Iterator[slice]:
+        """Slices of the entities."""
+        size = max(1, CACHE_NUMBERS // self.guide.numel())
+        for start in range(0, count, size):
+            yield slice(start, start + size)
+
+    def rows(self, content: Tensor) -> Tensor:
+        """Rows ``[c, J, a]`` projected for each row of the other modality, ``[c, J O, a']``."""
+        projected = content.flatten(0, 1) @ self.weight  # [c J, O a']
+        return projected.view(len(content), self.guide.shape[1], -1)  # [c, J O, a']
+
+    def spread(self, scale: Tensor) -> Tensor:
+        """Scales ``[c, U, O]`` for every own row, ``[c, U, J O]``."""
+        return scale @ self.ones
+
+    def gather(self, slope: Tensor) -> Tensor:
+        """The sum over own rows, from ``[c, U, J O]`` to ``[c, U, O]``."""
+        return slope @ self.ones.T
 
 
 class NormScale(torch.autograd.Function):
@@ -99,35 +129,3 @@ class NormScale(torch.autograd.Function):
         to_outer = torch.bmm(to_variance, form.permute(2, 0, 1)).permute(1, 2, 0)  # [U, Q, O]
         to_form = torch.bmm(outer.permute(2, 1, 0), to_variance).permute(2, 1, 0)  # [P, Q, O]
         return to_outer, to_form, None, None
-
-
-class _Step:
-    """What the parts share. Of own rows J and the other's O, the more numerous lie innermost: ``[A, B]``."""
-
-    def __init__(self, contents: int, weight: Tensor, guide: Tensor) -> None:
-        self.outputs = weight.shape[1]
-        self.content_inner = contents >= self.outputs
-        self.content_dim = -1 if self.content_inner else -2  # place of J in [..., A, B]
-        self.flat = weight.flatten(1)  # [a, O a']
-        self.guide = (guide.transpose(1, 2) if self.content_inner else guide).contiguous()  # [U, A, B]
-
-    def parts(self, count: int) -> Iterator[slice]:
-        """Slices of the entities."""
-        size = max(1, CACHE_NUMBERS // self.guide.numel())
-        for start in range(0, count, size):
-            yield slice(start, start + size)
-
-    def rows(self, content: Tensor, affinity: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected rows ``[c, J, O, a']``, and the same times the affinity in the order of the mixing."""
-        plain = (content.flatten(0, 1) @ self.flat).view(*content.shape[:2], self.outputs, -1)  # [c, J, O, a']
-        left, right = (plain, affinity) if not self.content_inner else (plain.transpose(1, 2), affinity.transpose(1, 2))
-        return plain, (left * right[..., None]).reshape(len(content), -1, plain.shape[-1])  # [c, J O, a']
-
-    def mixing(self, scale: Tensor) -> Tensor:
-        """Weights ``[c, U, J O]`` of the rows from scales ``[c, U, O]``."""
-        return (scale.unsqueeze(self.content_dim) * self.guide).flatten(2)  # [c, U, J O]
-
-    def unordered(self, rows: Tensor) -> Tensor:
-        """Rows ``[c, J O, a']`` in the order of the mixing as ``[c, J, O, a']``."""
-        rows = rows.view(len(rows), *self.guide.shape[1:], -1)  # [c, A, B, a']
-        return rows.transpose(1, 2) if self.content_inner else rows
