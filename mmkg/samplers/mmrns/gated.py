@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CACHE_NUMBERS = 2**18
-"""Gated embeddings computed at once: with what is made beside them, as many numbers as a core's cache holds."""
+from mmkg.samplers.mmrns.parts import parts
 
 
 class GatedDots(torch.autograd.Function):
@@ -86,12 +85,11 @@ class GatedDots(torch.autograd.Function):
 def _parts(entity: Tensor, of_relation: Tensor, buffers: int) -> Iterator[tuple]:
     """Slices of the candidates, each with ``1 + buffers`` pieces of memory ``[U, c, d]`` that serve all slices."""
     relations, (count, width) = len(of_relation), entity.shape
-    size = max(1, min(count, CACHE_NUMBERS // (relations * width)))
-    memory = entity.new_empty(1 + buffers, relations * size * width)
-    for start in range(0, count, size):
-        part = slice(start, min(start + size, count))
+    memory = None
+    for part in parts(count, relations * width):
         shape = (relations, part.stop - part.start, width)
         numbers = relations * shape[1] * width
+        memory = entity.new_empty(1 + buffers, numbers) if memory is None else memory  # the first part is the largest
         yield part, *(piece[:numbers].view(shape) for piece in memory)
 
 

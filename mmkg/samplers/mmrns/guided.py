@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CACHE_NUMBERS = 2**18
-"""Mixing weights computed at once: with what is made beside them, as many numbers as a core's cache holds."""
+from mmkg.samplers.mmrns.parts import parts
 
 
 class GuidedProjection(torch.autograd.Function):
@@ -36,9 +33,9 @@ class GuidedProjection(torch.autograd.Function):
         ctx.save_for_backward(content, affinity, weight, scale, guide)
         out = content.new_empty(len(content), len(guide), weight.shape[-1])  # [P, U, a']
         step = _Step(weight, guide)
-        for part in step.parts(len(content)):
+        for part in parts(len(content), step.guide.numel()):
             weights = step.spread(scale[part]).mul_(step.guide).mul_(affinity[part].flatten(1)[:, None])  # [c, U, J O]
-            torch.baddbmm(rest[part, None], weights, step.rows(content[part]), out=out[part])  # [c, U, a']
+            torch.bmm(weights, step.rows(content[part]), out=out[part]).add_(rest[part, None])  # [c, U, a']
         return out
 
     @staticmethod
@@ -49,7 +46,7 @@ class GuidedProjection(torch.autograd.Function):
         step = _Step(weight, guide)
         to_content, to_affinity, to_scale = (torch.empty_like(x) for x in (content, affinity, scale))
         to_weight, to_guide = torch.zeros_like(step.weight), torch.zeros_like(step.guide)  # [a, O a'], [U, J O]
-        for part in step.parts(len(content)):
+        for part in parts(len(content), step.guide.numel()):
             given, own, rows = slope[part], affinity[part].flatten(1)[:, None], step.rows(content[part])
             spread = step.spread(scale[part])  # [c, U, J O], s
             both = spread * step.guide  # [c, U, J O], s g
@@ -75,12 +72,6 @@ class _Step:
     def __init__(self, weight: Tensor, guide: Tensor) -> None:
         self.weight, self.guide = weight.flatten(1), guide.flatten(1)  # [a, O a'], [U, J O]
         self.ones = torch.eye(guide.shape[2], dtype=guide.dtype, device=guide.device).repeat(1, guide.shape[1])
-
-    def parts(self, count: int) -> Iterator[slice]:
-        """Slices of the entities."""
-        size = max(1, CACHE_NUMBERS // self.guide.numel())
-        for start in range(0, count, size):
-            yield slice(start, start + size)
 
     def rows(self, content: Tensor) -> Tensor:
         """Rows ``[c, J, a]`` projected for each row of the other modality, ``[c, J O, a']``."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.gated import GatedDots
+from mmkg.samplers.mmrns.parts import parts
 
 DELTA = 1e-10
 """Keeps the cosine of a zero vector finite."""
@@ -103,18 +104,21 @@ class _DotsAndNorms(torch.autograd.Function):
     """Inner products with blocked positives, and norms, of candidates ``[P, U, a]``.
 
     Candidates are the largest tensor of a step. Autograd would walk over it some eight times to join both gradients,
-    in two layouts; written out it is one product and one addition in place.
+    in two layouts; written out, parts of it are read and written once, while they lie in the cache.
     """
 
     @staticmethod
     def forward(ctx, blocked, candidates, further):
-        relations = candidates.shape[1]
-        by_relation = candidates.permute(1, 2, 0)  # [U, a, P]
-        dot = torch.bmm(blocked[:relations], by_relation)  # [U, w, P]
-        if further.numel():
-            again = by_relation.index_select(0, further)  # [X, a, P]
-            dot = torch.cat([dot, torch.bmm(blocked[relations:], again)])  # [U + X, w, P]
-        norm = torch.linalg.vector_norm(candidates, dim=-1)  # [P, U]
+        count, relations, _ = candidates.shape
+        dot = blocked.new_empty(*blocked.shape[:2], count)  # [U + X, w, P]
+        norm = candidates.new_empty(count, relations)  # [P, U]
+        for part in parts(count, candidates[0].numel()):
+            by_relation = candidates[part].permute(1, 2, 0)  # [U, a, c]
+            dot[:relations, :, part] = torch.bmm(blocked[:relations], by_relation)  # [U, w, c]
+            if further.numel():
+                again = by_relation.index_select(0, further)  # [X, a, c]
+                dot[relations:, :, part] = torch.bmm(blocked[relations:], again)  # [X, w, c]
+            torch.linalg.vector_norm(candidates[part], dim=-1, out=norm[part])  # [c, U]
         ctx.save_for_backward(blocked, candidates, further, norm)
         ctx.set_materialize_grads(False)
         return dot, norm
@@ -123,20 +127,21 @@ class _DotsAndNorms(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, to_dot, to_norm):
         blocked, candidates, further, norm = ctx.saved_tensors
-        relations, to_blocked, to_candidates = candidates.shape[1], None, None
-        if to_dot is not None:
-            by_relation = candidates.transpose(0, 1)  # [U, P, a]
-            to_blocked = torch.bmm(to_dot[:relations], by_relation)  # [U, w, a]
-            to_candidates = torch.empty_like(candidates)  # [P, U, a]
-            slope = to_candidates.transpose(0, 1)  # [U, P, a], the same memory: written in place, in its own layout
-            torch.bmm(to_dot[:relations].transpose(1, 2), blocked[:relations], out=slope)
-            if further.numel():
-                again = torch.bmm(to_dot[relations:], by_relation.index_select(0, further))  # [X, w, a]
-                to_blocked = torch.cat([to_blocked, again])  # [U + X, w, a]
-                slope = torch.bmm(to_dot[relations:].transpose(1, 2), blocked[relations:])  # [X, P, a]
-                to_candidates.index_add_(1, further, slope.transpose(0, 1))
-        if to_norm is not None:
-            # the slope of a norm is the unit vector; at zero, where there is none, zero
-            share = torch.where(norm > 0, to_norm / norm, 0.0)[..., None]  # [P, U, 1]
-            to_candidates = candidates * share if to_candidates is None else to_candidates.addcmul_(candidates, share)
+        (count, relations, _), to_blocked = candidates.shape, torch.zeros_like(blocked)  # [U + X, w, a]
+        to_candidates = torch.empty_like(candidates) if to_dot is not None else torch.zeros_like(candidates)
+        # the slope of a norm is the unit vector; at zero, where there is none, zero
+        share = None if to_norm is None else torch.where(norm > 0, to_norm / norm, 0.0)[..., None]  # [P, U, 1]
+        for part in parts(count, candidates[0].numel()):
+            here, slope = candidates[part], to_candidates[part]  # [c, U, a], [c, U, a]
+            if to_dot is not None:
+                first, by_relation = to_dot[:relations, :, part], here.transpose(0, 1)  # [U, w, c], [U, c, a]
+                to_blocked[:relations] += torch.bmm(first, by_relation)  # [U, w, a]
+                slope.copy_(torch.bmm(first.transpose(1, 2), blocked[:relations]).transpose(0, 1))  # [c, U, a]
+                if further.numel():
+                    rest = to_dot[relations:, :, part]  # [X, w, c]
+                    to_blocked[relations:] += torch.bmm(rest, by_relation.index_select(0, further))  # [X, w, a]
+                    more = torch.bmm(rest.transpose(1, 2), blocked[relations:])  # [X, c, a]
+                    slope.index_add_(1, further, more.transpose(0, 1))
+            if share is not None:
+                slope.addcmul_(here, share[part])  # [c, U, a]
         return to_blocked, to_candidates, None
