@@ -112,19 +112,25 @@ class Features:
             Values ``[n, R, D]`` in float32 (zero where absent or padded) and mask ``[n, R]`` (all False where absent).
         """
         device = ids.device if device is None else device
-        rows = self.row[ids.to(self.row.device)]  # [n]
-        present, safe = rows >= 0, rows.clamp(min=0)
+        mask, safe = self.row_mask(ids), self.row[ids.to(self.row.device)].clamp(min=0)  # [n, R], [n]
         if self.shape[0] == 0:
-            empty = (rows.numel(), *self.shape[1:])
-            return torch.zeros(empty, device=device), torch.zeros(empty[:2], dtype=torch.bool, device=device)
+            return torch.zeros((*mask.shape, self.shape[2]), device=device), mask.to(device)
         if isinstance(self.values, Tensor):
             values = self.values[safe.to(self.values.device)].to(device, torch.float32)  # [n, R, D], a copy
         else:  # memory-mapped: only the rows asked for are read; torch widens float16 many times faster than numpy
             values = torch.from_numpy(np.asarray(self.values[safe.cpu().numpy()])).to(device, torch.float32)
-        mask = (self.mask[safe.to(self.mask.device)] & present.to(self.mask.device)[:, None]).to(device)  # [n, R]
+        mask = mask.to(device)
         if mask.device.type != "cpu" or not bool(mask.all()):  # most batches need no zeros: spare a pass over memory
             values.mul_(mask[..., None])
         return values, mask
+
+    def row_mask(self, ids: Tensor) -> Tensor:
+        """True where a row of some entities ``[n]`` is real, all False where an entity has none, ``[n, R]``."""
+        rows = self.row[ids.to(self.row.device)]  # [n]
+        if self.shape[0] == 0:
+            return torch.zeros(rows.numel(), self.shape[1], dtype=torch.bool)
+        present = (rows >= 0).to(self.mask.device)  # [n]
+        return self.mask[rows.clamp(min=0).to(self.mask.device)] & present[:, None]  # [n, R]
 
 
 @dataclass

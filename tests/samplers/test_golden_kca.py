@@ -81,7 +81,7 @@ def views_of(sampler, model, batch, pool):
     views = sampler.views
     relations, at = batch.relation.unique(return_inverse=True)
     relation = model.relation(relations, "tail")
-    rows = views.kca.encode(views._gather("image", pool), views._gather("text", pool))
+    rows = views.kca.encode(views.stored("image", pool), views.stored("text", pool))
     found = {**views.kca.pool(rows, relation), "structure": views.gate.pool(model.entity(pool), relation)}
     ids, entity_at = batch.tail.unique(return_inverse=True)
     positive = views.pairs(ids, model.entity(ids), relation, entity_at, at)

@@ -83,11 +83,11 @@ class _Fresh(_StraightThrough):
         total = torch.zeros_like(perturbed)  # [B, P]
         left = perturbed.clone()  # [B, P], -inf once drawn
         before = None
-        for k in range(int(valid.any(dim=0).sum())):  # draws come valid first
+        for k in range(positions.shape[1]):  # a draw that does not exist has an incoming slope of zero
             y = fresh_draw(left, before, valid[:, k], tau)  # [B, P]
             slope = incoming[:, k] @ pool.T  # [B, P]
-            mean = (y * slope).sum(dim=1, keepdim=True)  # [B, 1]
-            total.addcmul_(y, slope - mean)
+            slope.sub_(torch.linalg.vecdot(y, slope)[:, None])
+            total.addcmul_(y, slope)
             before = left.gather(1, positions[:, k, None])  # [B, 1]
             left.scatter_(1, positions[:, k, None], -torch.inf)
         return total
@@ -105,12 +105,14 @@ def fresh_draw(left: Tensor, before: Tensor | None, valid: Tensor, tau: float) -
     Returns:
         Weights that sum to 1 over each row, shape ``[B, P]``.
     """
-    logits = left
-    if before is not None:
+    if before is None:
+        logits = left.clone()  # [B, P]
+    else:
         # a tie with the draw before would restart at time zero: keep it one rounding away
-        gap = (left - before).clamp(max=-torch.finfo(left.dtype).eps)  # [B, P]
-        logits = left - torch.log(-torch.expm1(gap))  # [B, P]
-    logits = torch.where(valid[:, None], logits / tau, 0.0)  # [B, P], finite where nothing is left
+        gap = (left - before).clamp_(max=-torch.finfo(left.dtype).eps)  # [B, P]
+        logits = torch.sub(left, gap.expm1_().neg_().log_(), out=gap)  # [B, P], in the one piece of memory
+    logits = logits if tau == 1.0 else logits.div_(tau)
+    logits.masked_fill_(~valid[:, None], 0.0)  # [B, P], finite where nothing is left
     return logits.softmax(dim=1)
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.samplers.mmrns.branch import Branch, View
+from mmkg.samplers.mmrns.stored import Stored
 
 NULL_ROWS = 4
 """Learned rows that stand in for a modality that the whole graph lacks."""
@@ -91,14 +92,14 @@ class KCA(torch.nn.Module):
             if null is not None:
                 torch.nn.init.normal_(null, std=self.attention_dim**-0.5)
 
-    def encode(self, image: tuple[Tensor, Tensor] | None, text: tuple[Tensor, Tensor] | None) -> Rows:
+    def encode(self, image: Stored | None, text: Stored | None) -> Rows:
         """Bring both modalities to width ``a`` and fill in null rows.
 
         Args:
-            image: Values ``[n, I, D_img]`` and mask ``[n, I]`` of ``n`` entities, None if the graph has no images.
-            text: Values ``[n, T, D_txt]`` and mask ``[n, T]`` of the same entities, None if the graph has no texts.
+            image: Images of ``n`` entities, None if the graph has none.
+            text: Texts of the same entities, None if the graph has none.
         """
-        count = (image or text)[0].shape[0]
+        count = (image or text).ids.numel()
         images, image_mask = self._encode(image, self.image_in, self.null_image, count)
         texts, text_mask = self._encode(text, self.text_in, self.null_text, count)
         return Rows(images, image_mask, texts, text_mask)
@@ -152,13 +153,12 @@ class KCA(torch.nn.Module):
         return out
 
     def _encode(
-        self, given: tuple[Tensor, Tensor] | None, layer: torch.nn.Linear | None, null: Tensor | None, count: int
+        self, given: Stored | None, layer: torch.nn.Linear | None, null: Tensor | None, count: int
     ) -> tuple[Tensor, Tensor]:
         """Rows ``[n, R, a]`` and mask ``[n, R]`` of one modality, null rows where an entity has none."""
         if given is None or layer is None:
             return null.expand(count, -1, -1), torch.ones(count, null.shape[0], dtype=torch.bool, device=null.device)
-        values, mask = given
-        rows = F.leaky_relu(layer(values), 0.1)  # [n, R, a]
+        rows, mask = F.leaky_relu(given.project(layer), 0.1), given.mask()  # [n, R, a], [n, R]
         missing = ~mask.any(dim=1)  # [n]
         if null is not None:
             rows = torch.where(missing[:, None, None], null, rows)  # [n, R, a]

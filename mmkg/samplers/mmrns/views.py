@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmkg.samplers.mmrns.kca import KCA
 from mmkg.samplers.mmrns.similarity import Grouping, cosine, norms
+from mmkg.samplers.mmrns.stored import Stored
 from mmkg.samplers.mmrns.structure import StructureGate
 from mmkg.types import Features
 
@@ -97,7 +98,7 @@ class Views(torch.nn.Module):
         """
         views = {}
         if self.kca is not None:
-            rows = self.kca.encode(self._gather("image", ids), self._gather("text", ids))
+            rows = self.kca.encode(self.stored("image", ids), self.stored("text", ids))
             normalise = self.positive_image_norm
             views = self.kca.pairs(rows, relation, entity_at, relation_at, normalise_image=normalise)
         if self.gate is not None:
@@ -131,7 +132,7 @@ class Views(torch.nn.Module):
         def compare(part: slice) -> tuple[Tensor, ...]:
             views = {}
             if self.kca is not None:
-                rows = self.kca.encode(self._gather("image", ids[part]), self._gather("text", ids[part]))
+                rows = self.kca.encode(self.stored("image", ids[part]), self.stored("text", ids[part]))
                 views = self.kca.pool(rows, relation)
             found = {m: grouping.similarities(positive[m], v, self.detach_norms) for m, v in views.items()}  # [B, C]
             if self.gate is not None:
@@ -172,12 +173,9 @@ class Views(torch.nn.Module):
             found[name] = cosine(dot, length[at[:, :1]], length[at])  # [B, J]
         return found
 
-    def _gather(self, name: str, ids: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Values ``[n, R, D]`` and mask ``[n, R]`` of a modality, None if the graph lacks it."""
-        if name not in self.features:
-            return None
-        values, mask = self.features[name].gather(ids)  # [n, R, D], [n, R]
-        return values.to(self.dtype), torch.ones_like(mask) if self.zero_rows else mask
+    def stored(self, name: str, ids: Tensor) -> Stored | None:
+        """Features of a modality for entities ``[n]``, None if the graph lacks it."""
+        return Stored(self.features[name], ids, self.zero_rows) if name in self.features else None
 
 
 def _present(features: Features) -> Tensor:
