@@ -44,6 +44,7 @@ class Facts:
             "tail": _Rows.build(head * num_relations + relation, tail, num_nodes),
             "head": _Rows.build(relation * num_nodes + tail, head, num_nodes),
         }
+        self._seen: dict[Side, _Rows] = {}
 
     @classmethod
     def from_data(cls, data, splits: tuple[str, ...] = ("train",)) -> Facts:
@@ -82,6 +83,7 @@ class Facts:
         other = object.__new__(Facts)
         other.num_nodes, other.num_relations = self.num_nodes, self.num_relations
         other._index = {side: rows.to(device) for side, rows in self._index.items()}
+        other._seen = {}
         return other
 
     def known_tails(self, head: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,6 +97,15 @@ class Facts:
     def known(self, batch: Batch, side: Side) -> tuple[Tensor, Tensor]:
         """Known answers at ``side`` for each triple of a batch, as :meth:`known_tails` and :meth:`known_heads`."""
         return self._index[side].pairs(self._keys(batch, side))
+
+    def seen(self, relation: Tensor, side: Side) -> tuple[Tensor, Tensor]:
+        """Entities seen at ``side`` of relations ``[U]``: pairs (row among them ``[M]``, entity ``[M]``), in order."""
+        if side not in self._seen:  # made when first asked for
+            rows = self._index[side]
+            keys = torch.repeat_interleave(rows.keys, rows.pointer.diff())  # [E], the question of each answer
+            of = keys % max(self.num_relations, 1) if side == "tail" else keys // max(self.num_nodes, 1)  # [E]
+            self._seen[side] = _Rows.build(of, rows.values, self.num_nodes)
+        return self._seen[side].pairs(relation)
 
     def count(self, batch: Batch, side: Side) -> Tensor:
         """How many answers are known at ``side`` for each triple of a batch, ``[B]``."""

@@ -107,3 +107,14 @@ def test_keys_beyond_63_bits_are_refused():
     one = torch.zeros(1, dtype=torch.long)
     with pytest.raises(ValueError, match="63 bits"):
         Facts(one, one, one, 2**31, 2**10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(triples, st.lists(st.integers(0, R - 1), max_size=5), st.sampled_from(["head", "tail"]))
+def test_entities_seen_at_a_side_of_a_relation(known, asked, side):
+    facts = Facts(*columns(known), N, R)
+    end = 0 if side == "head" else 2
+    expected = [(at, e) for at, r in enumerate(asked) for e in sorted({x[end] for x in known if x[1] == r})]
+    for these in (facts, facts.to("cpu")):
+        rows, ids = these.seen(torch.tensor(asked, dtype=torch.long), side)
+        assert list(zip(rows.tolist(), ids.tolist(), strict=True)) == expected

@@ -168,3 +168,14 @@ def test_a_batch_of_many_regions_in_single_precision(oracle):
     assert relative(ours[0], expected[0]) < 1e-5
     for name, gradient in expected[3].items():
         assert relative(ours[3][name], gradient) < 2e-3 or float(gradient.abs().max()) < 1e-6, name
+
+
+@pytest.mark.parametrize("numbers", [1, 100, 1000])
+@pytest.mark.parametrize(
+    "options", [{}, {"use_free": False}, {"gate_layers": 2}, {"missing": "zero", "detach_norms": True}]
+)
+def test_parts_of_any_size(oracle, monkeypatch, numbers, options):
+    monkeypatch.setattr("mmkg.samplers.mmrns.parts.CACHE_NUMBERS", numbers)
+    for relations in (1, 4, 13):  # blocks of one relation, of some and of many
+        world = make_world(relations=relations)
+        check(oracle, build(world, **options), world[:3])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from mmkg.samplers.mmrns.seen import Seen
+
 
 def log_weights(
     negative_scores: Tensor,
@@ -81,6 +83,52 @@ def contrastive_loss(
     use = positive_mask.any(dim=1) & negative_mask.any(dim=1)  # [B]
     loss = _log_sum(down, negative_mask) - _log_sum(up, positive_mask)  # [B]
     return torch.where(use, loss, 0.0).sum() / use.sum().clamp(min=1)
+
+
+def seen_contrast(
+    seen: Seen,
+    valid: Tensor,
+    negative_scores: Tensor,
+    *,
+    alpha: float,
+    num_entities: int,
+    from_facts: bool = True,
+    contrast: str = "row",
+    drawn_weight: str = "equation",
+) -> Tensor:
+    """The mean of :func:`contrastive_loss` over the modalities in which a step compared entities.
+
+    Args:
+        seen: What the step compared and drew.
+        valid: Which draws exist, shape ``[B, K]``.
+        negative_scores: Their scores, shape ``[B, K]``; their gradient is not used.
+        alpha: See :func:`log_weights`.
+        num_entities: ``|E|``.
+        from_facts: Positives are the known answers looked up off-pool; if not, those that happen to be in the pool.
+        contrast: See :func:`contrastive_loss`.
+        drawn_weight: See :func:`log_weights`.
+
+    Returns:
+        A scalar.
+    """
+    weight = log_weights(
+        negative_scores,
+        seen.positions,
+        valid,
+        seen.pool.numel(),
+        alpha=alpha,
+        num_entities=num_entities,
+        drawn_weight=drawn_weight,
+    )  # [B, P]
+    losses = []
+    for name, similarity in seen.similarities.items():  # [B, P]
+        shared = seen.shared[name]  # [B, P]
+        if from_facts:
+            positive = (seen.answer_similarities[name], seen.answer_shared[name], -math.log(num_entities))
+        else:
+            positive = (similarity, shared & seen.known, weight)
+        losses.append(contrastive_loss(*positive, similarity, shared & seen.allowed, weight, contrast))
+    return sum(losses) / len(losses)
 
 
 def _log_sum(values: Tensor, mask: Tensor) -> Tensor:

@@ -26,7 +26,11 @@ def temperature(epsilon: float, step: int, scheduled: bool = True) -> float:
 
 
 def log_mixture(
-    similarities: dict[str, Tensor], shared: dict[str, Tensor], epsilon: float, rule: str = "corrected"
+    similarities: dict[str, Tensor],
+    shared: dict[str, Tensor],
+    epsilon: float,
+    rule: str = "corrected",
+    inside: Tensor | None = None,
 ) -> Tensor:
     r"""Log-probability of each candidate: the mean of the modalities' softmaxes.
 
@@ -45,11 +49,17 @@ def log_mixture(
         shared: True where positive and candidate both have the modality, each ``[B, P]``.
         epsilon: Temperature, above 0.
         rule: ``"corrected"``, or ``"naive"`` (also right for ``"zero"``, where nothing counts as missing).
+        inside: True for each row's own candidates, shape ``[B, P]``: p is then as if there were no others, and -inf
+            for these; None where all are.
 
     Returns:
-        Log-probabilities that sum to 1 over each row, shape ``[B, P]``, in float32 at least.
+        Log-probabilities that sum to 1 over each row, shape ``[B, P]``, in float32 at least; where a row has no
+        candidates they are finite and mean nothing.
     """
     names = list(similarities)
+    if inside is not None:
+        inside = inside | ~inside.any(dim=1, keepdim=True)  # [B, P], a row of nothing stays finite
+        shared = {name: mask & inside for name, mask in shared.items()}
     sims = torch.stack([similarities[m] for m in names])  # [m, B, P]
     sims = sims.float() if sims.dtype in (torch.float16, torch.bfloat16) else sims
     has = torch.stack([shared[m] for m in names])  # [m, B, P]
@@ -58,12 +68,15 @@ def log_mixture(
     # a row in which nobody has the modality keeps finite numbers here, so that no NaN reaches the gradient
     logits = (sims / epsilon).masked_fill(~has & (count > 0), -torch.inf)  # [m, B, P]
     terms = torch.log_softmax(logits, dim=-1)  # [m, B, P]
+    own = torch.ones_like(has[0]) if inside is None else inside  # [B, P]
+    size = own.sum(dim=1, keepdim=True).to(sims.dtype)  # [B, 1]
     if rule == "corrected":
-        terms = terms + (count.clamp(min=1) / sims.shape[-1]).log()  # [m, B, P]
+        terms = terms + (count.clamp(min=1) / size).log()  # [m, B, P]
     terms = terms - modalities.log()  # [m, B, P]
     terms = terms.masked_fill(~has, -torch.inf)  # [m, B, P]
     nothing = ~has.any(dim=0)  # [B, P]
-    uniform = torch.zeros_like(terms[0]) - math.log(sims.shape[-1])  # [B, P]
+    uniform = torch.zeros_like(terms[0]) - size.log()  # [B, P]
     first = torch.where(nothing, uniform, terms[0])  # [B, P]
     total = torch.logsumexp(torch.cat([first[None], terms[1:]]), dim=0)  # [B, P], finite everywhere
+    total = total if inside is None else total.masked_fill(~inside, -torch.inf)  # [B, P]
     return torch.log_softmax(total, dim=-1)  # [B, P]

@@ -39,7 +39,7 @@ def explain_positions(seen: Seen, positions: Tensor, valid: Tensor) -> Explanati
         positions: Positions in the pool, shape ``[B, k]``.
         valid: False for places that hold nothing, shape ``[B, k]``.
     """
-    allowed = seen.log_p.detach().masked_fill(seen.known, -torch.inf)  # [B, P]
+    allowed = seen.log_p.detach().masked_fill(~seen.allowed, -torch.inf)  # [B, P]
     log_p = allowed.gather(1, positions) - allowed.logsumexp(dim=1, keepdim=True)  # [B, k]
     probability = torch.where(valid, log_p.exp(), 0.0)  # [B, k]
     found = {}

@@ -26,6 +26,83 @@ def random_pool(num_entities: int, size: int, device: torch.device, generator: t
     return torch.randperm(num_entities, generator=generator, device=device)[:size].sort().values  # [P]
 
 
+def step_pool(
+    relations: Tensor | None,
+    side: Side,
+    facts: Facts,
+    size: int,
+    at_least: int,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`typed_pool` of some relations, or :func:`random_pool` with no word on whose a candidate is if None."""
+    if relations is None:
+        return random_pool(facts.num_nodes, size, device, generator), None
+    return typed_pool(relations, side, facts, size, at_least, generator)
+
+
+def typed_pool(
+    relations: Tensor, side: Side, facts: Facts, size: int, at_least: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """For each relation entities that the graph shows at that side of it, in one pool.
+
+    Args:
+        relations: Different relations of a batch, shape ``[U]``.
+        side: The side asked for.
+        facts: Known triples; in training those of the train split only.
+        size: Largest number of a relation's own candidates, chosen by chance where more are seen.
+        at_least: Entities that nobody may draw fill the pool up to this number.
+        generator: Source of randomness on the device of the relations.
+
+    Returns:
+        Ascending ids ``[P]``, and whether each is a candidate of each relation ``[U, P]``.
+    """
+    rows, ids = facts.seen(relations, side)  # [M], [M]
+    if size < facts.num_nodes:
+        keep = _some_of_each(rows, relations.numel(), size, generator)[0]  # [M']
+        rows, ids = rows[keep], ids[keep]
+    in_pool = torch.zeros(facts.num_nodes, dtype=torch.bool, device=ids.device)  # [N]
+    in_pool[ids] = True
+    others = (~in_pool).nonzero().flatten()  # [N - P']
+    in_pool[others[: max(0, at_least - facts.num_nodes + others.numel())]] = True
+    pool = in_pool.nonzero().flatten()  # [P]
+    return pool, _marks(rows, ids, relations.numel(), pool, facts.num_nodes)
+
+
+def members(relations: Tensor, side: Side, facts: Facts, pool: Tensor) -> Tensor:
+    """Whether the graph shows each candidate ``[P]`` at that side of each relation ``[U]``, shape ``[U, P]``."""
+    return _marks(*facts.seen(relations, side), relations.numel(), pool, facts.num_nodes)
+
+
+def _marks(rows: Tensor, ids: Tensor, count: int, pool: Tensor, num_nodes: int) -> Tensor:
+    """True at pairs (row ``[M]``, entity ``[M]``) whose entity is in the pool ``[P]``, shape ``[count, P]``."""
+    place = pool.new_full((num_nodes,), -1)  # [N]
+    place[pool] = torch.arange(pool.numel(), device=pool.device)
+    column = place[ids]  # [M]
+    inside = column >= 0  # [M]
+    marks = torch.zeros(count, pool.numel(), dtype=torch.bool, device=pool.device)
+    marks[rows[inside], column[inside]] = True  # [count, P]
+    return marks
+
+
+def _some_of_each(rows: Tensor, count: int, limit: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Positions of at most ``limit`` entries of each row, chosen by chance, and their number within the row.
+
+    Args:
+        rows: Row of each entry, ascending, shape ``[M]``.
+        count: Number of rows.
+        limit: At least 0.
+        generator: Source of randomness on the device of the rows.
+    """
+    # a random key within each row: rows stay together, their entries are shuffled
+    key = rows + torch.rand(rows.shape, dtype=torch.float64, generator=generator, device=rows.device)  # [M]
+    order = key.argsort()
+    sizes = torch.bincount(rows, minlength=count)  # [count]
+    rank = torch.arange(rows.numel(), device=rows.device) - (sizes.cumsum(0) - sizes)[rows]  # [M]
+    keep = rank < limit
+    return order[keep], rank[keep]
+
+
 def known_in_pool(batch: Batch, side: Side, facts: Facts, pool: Tensor) -> Tensor:
     """True where a candidate is a known answer or the batch's own.
 
@@ -38,13 +115,7 @@ def known_in_pool(batch: Batch, side: Side, facts: Facts, pool: Tensor) -> Tenso
     Returns:
         Shape ``[B, P]``. Work grows with the known answers, not with all ``[B, N]``.
     """
-    place = pool.new_full((facts.num_nodes,), -1)  # [N]
-    place[pool] = torch.arange(pool.numel(), device=pool.device)
-    rows, ids = facts.known(batch, side)  # [M], [M]
-    column = place[ids]  # [M]
-    inside = column >= 0  # [M]
-    known = torch.zeros(len(batch), pool.numel(), dtype=torch.bool, device=pool.device)
-    known[rows[inside], column[inside]] = True  # [B, P]
+    known = _marks(*facts.known(batch, side), len(batch), pool, facts.num_nodes)  # [B, P]
     return known | (pool == batch.answer(side)[:, None])  # [B, P]
 
 
@@ -72,13 +143,8 @@ def known_answers(
     rows, others = facts.known(batch, side)  # [M], [M]
     other = others != answer[rows]  # [M]
     rows, others = rows[other], others[other]
-    # a random key within each row: rows stay together, their answers are shuffled
-    key = rows + torch.rand(rows.shape, dtype=torch.float64, generator=generator, device=rows.device)  # [M]
-    order = key.argsort()
-    rows, others = rows[order], others[order]
-    count = torch.bincount(rows, minlength=len(batch))  # [B]
-    rank = torch.arange(rows.numel(), device=rows.device) - (count.cumsum(0) - count)[rows]  # [M]
-    keep = rank < limit
-    ids[rows[keep], 1 + rank[keep]] = others[keep]
-    mask[rows[keep], 1 + rank[keep]] = True
+    chosen, rank = _some_of_each(rows, len(batch), limit, generator)  # [M'], [M']
+    rows, others = rows[chosen], others[chosen]
+    ids[rows, 1 + rank] = others
+    mask[rows, 1 + rank] = True
     return ids, mask

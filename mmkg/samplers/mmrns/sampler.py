@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -10,13 +9,14 @@ from torch import Tensor
 
 from mmkg.graph.facts import Facts
 from mmkg.samplers.base import NegativeSampler
-from mmkg.samplers.mmrns.contrast import contrastive_loss, log_weights
+from mmkg.samplers.mmrns.contrast import seen_contrast
 from mmkg.samplers.mmrns.distribution import RULES, log_mixture, temperature
 from mmkg.samplers.mmrns.draw import draw, gumbel
 from mmkg.samplers.mmrns.explanation import Explanation, explain_positions
 from mmkg.samplers.mmrns.gumbel import GRADIENTS, RELAXATIONS, straight_through
+from mmkg.samplers.mmrns.memory import affordable
 from mmkg.samplers.mmrns.options import check_above, check_options
-from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, random_pool
+from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, members, step_pool
 from mmkg.samplers.mmrns.seen import Seen
 from mmkg.samplers.mmrns.similarity import Grouping
 from mmkg.samplers.mmrns.views import Views
@@ -42,7 +42,9 @@ class MMRNS(NegativeSampler):
         image: Images of the entities, None if the graph has none.
         text: Texts of the entities, None if the graph has none.
         num_negatives: Draws ``K`` for each positive, at most the size of the pool.
-        pool_size: Candidates ``P`` of a step, shared by the batch; ``"all"`` for all entities.
+        pool: ``"random"``: one pool of entities for the whole batch (the paper); ``"typed"``: for each relation those
+            that the graph shows at that side of it.
+        pool_size: Candidates ``P`` of a step; of each relation if they are typed. ``"all"`` for all there are.
         attention_dim: Width ``a`` of KCA.
         gate_dim: Middle width of a gate of two layers.
         gate_layers: 1 (the equation) or 2 (the published code).
@@ -68,6 +70,8 @@ class MMRNS(NegativeSampler):
         use_free: Ablation: with the relation-free half of KCA.
         use_contrast: Ablation: with L_con.
         chunk_size: Candidates computed at once (and again in the backward pass); the whole pool if None.
+        memory_mb: Memory for what a step keeps of the candidates, in MiB, from which chunks follow; ``"auto"`` for half
+            of what is free when the step begins. Not with ``chunk_size``.
 
     Raises:
         ValueError: If a number is out of range, an option unknown, features belong to another graph, or nothing is left
@@ -83,6 +87,7 @@ class MMRNS(NegativeSampler):
         text: Features | None = None,
         *,
         num_negatives: int = 20,
+        pool: Literal["random", "typed"] = "random",
         pool_size: int | Literal["all"] = 1500,
         attention_dim: int = 50,
         gate_dim: int = 100,
@@ -108,9 +113,11 @@ class MMRNS(NegativeSampler):
         use_free: bool = True,
         use_contrast: bool = True,
         chunk_size: int | None = None,
+        memory_mb: float | Literal["auto"] | None = None,
     ) -> None:
         super().__init__(num_entities, num_negatives)
         check_options(
+            pool=(pool, ("random", "typed")),
             relaxation=(relaxation, RELAXATIONS),
             gumbel_gradient=(gumbel_gradient, tuple(GRADIENTS)),
             contrast=(contrast, ("row", "batch")),
@@ -122,15 +129,17 @@ class MMRNS(NegativeSampler):
         check_above(-1, max_positives=max_positives)
         if pool_size != "all":
             check_above(0, pool_size=pool_size)
-        if chunk_size is not None:
-            check_above(0, chunk_size=chunk_size)
+        if chunk_size is not None and memory_mb is not None:
+            raise ValueError("chunk_size and memory_mb are both given: one follows from the other")
+        given = {"chunk_size": chunk_size, "memory_mb": memory_mb}
+        check_above(0, **{name: number for name, number in given.items() if number not in (None, "auto")})
         self.pool_size = num_entities if pool_size == "all" else min(int(pool_size), num_entities)
         if num_negatives > self.pool_size:
             raise ValueError(f"{num_negatives} negatives from a pool of {self.pool_size}: draws do not repeat")
         for name, features in (("image", image), ("text", text)):
             if features is not None and features.row.numel() != num_entities:
                 raise ValueError(f"{name} features of {features.row.numel()} entities, expected {num_entities}")
-        self.entity_dim, self.relation_dim = entity_dim, relation_dim
+        self.entity_dim, self.relation_dim, self.pool, self.memory_mb = entity_dim, relation_dim, pool, memory_mb
         self.epsilon, self.epsilon_schedule, self.tau = epsilon, epsilon_schedule, tau
         self.beta, self.alpha, self.max_positives, self.chunk_size = beta, alpha, max_positives, chunk_size
         self.relaxation, self.gumbel_gradient, self.missing = relaxation, gumbel_gradient, missing
@@ -167,11 +176,13 @@ class MMRNS(NegativeSampler):
             Negatives with straight-through ``embeddings``; their ``log_prob`` carries no gradient.
         """
         self._check(side, facts)
-        pool = random_pool(self.num_entities, self.pool_size, batch.relation.device, generator)  # [P]
+        relations = batch.relation.unique() if self.pool == "typed" else None  # [U]
+        sizes = self.pool_size, self.num_negatives
+        pool, member = step_pool(relations, side, facts, *sizes, batch.relation.device, generator)  # [P], [U, P]
         # before anything else is left to chance, so that runs with and without L_con draw alike under one seed
         noise = gumbel((len(batch), pool.numel()), self.views.dtype, pool.device, generator)  # [B, P]
-        seen = self.see(batch, side, model, facts, pool, generator, step, self.chunk_size)
-        drawn = draw(seen.log_p, ~seen.known, self.num_negatives, noise)
+        seen = self.see(batch, side, model, facts, pool, generator, step, self.chunk_size, member)
+        drawn = draw(seen.log_p, seen.allowed, self.num_negatives, noise)
         embeddings = straight_through(
             seen.log_p,
             seen.embeddings,
@@ -193,6 +204,7 @@ class MMRNS(NegativeSampler):
         generator: torch.Generator | None = None,
         step: int = 0,
         chunk_size: int | None = None,
+        member: Tensor | None = None,
     ) -> Seen:
         """Compare a batch's true answers with a pool: similarities and probabilities, before any draw.
 
@@ -204,7 +216,9 @@ class MMRNS(NegativeSampler):
             pool: Candidates without repetition, shape ``[P]``.
             generator: Source of randomness in the choice among many known answers.
             step: Steps done before, for ε.
-            chunk_size: Candidates computed at once; all if None.
+            chunk_size: Candidates computed at once; all, or what ``memory_mb`` says, if None.
+            member: Whether each candidate is one of each relation's own, shape ``[U, P]``, relations ascending; all are
+                if None.
         """
         answers, filled = known_answers(batch, side, facts, self._others, generator)  # [B, 1 + J]
         relations, relation_at = batch.relation.unique(return_inverse=True)  # [U], [B]
@@ -219,6 +233,8 @@ class MMRNS(NegativeSampler):
             pairs = self.views.pairs(ids, of_answers, relation, entity_at, keys // self.num_entities)
             positive = {name: view[pair_at[:, 0]] for name, view in pairs.items()}  # [B, a] or [B, d]
             grouping = Grouping(relation_at, relations.numel())
+            if chunk_size is None and self.memory_mb is not None:
+                chunk_size = affordable(self.memory_mb, self.views.kept_bytes(relations.numel()), pool.device)
             similarities = self.views.similarities(pool, entity, relation, positive, grouping, chunk_size)
             answer_similarities = self.views.to_answers(pairs, pair_at)
             shared, answer_shared = {}, {}
@@ -227,9 +243,11 @@ class MMRNS(NegativeSampler):
                 shared[name] = self.views.present(name, pool) & own  # [B, P]
                 answer_shared[name] = self.views.present(name, answers) & own & filled  # [B, 1 + J]
             epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
-            log_p = log_mixture(similarities, shared, epsilon, self.missing)  # [B, P]
+            inside = None if member is None else member[relation_at]  # [B, P]
+            log_p = log_mixture(similarities, shared, epsilon, self.missing, inside)  # [B, P]
         known = known_in_pool(batch, side, facts, pool)  # [B, P]
-        return Seen(pool, known, log_p, similarities, shared, answer_similarities, answer_shared, embeddings)
+        allowed = ~known if inside is None else inside & ~known  # [B, P]
+        return Seen(pool, known, allowed, log_p, similarities, shared, answer_similarities, answer_shared, embeddings)
 
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """``beta`` times the mean of L_con over the modalities in use; None without L_con.
@@ -241,25 +259,17 @@ class MMRNS(NegativeSampler):
         """
         if not self.use_contrast:
             return None
-        seen: Seen = negatives.cache
-        weight = log_weights(
-            negative_scores,
-            seen.positions,
+        loss = seen_contrast(
+            negatives.cache,
             negatives.valid,
-            seen.pool.numel(),
+            negative_scores,
             alpha=self.alpha,
             num_entities=self.num_entities,
+            from_facts=self.contrast_positives == "facts",
+            contrast=self.contrast,
             drawn_weight=self.drawn_weight,
-        )  # [B, P]
-        total = 0.0
-        for name in self.views.names:
-            similarity, shared = seen.similarities[name], seen.shared[name]  # [B, P]
-            if self.contrast_positives == "facts":
-                positive = (seen.answer_similarities[name], seen.answer_shared[name], -math.log(self.num_entities))
-            else:
-                positive = (similarity, shared & seen.known, weight)
-            total = total + contrastive_loss(*positive, similarity, shared & ~seen.known, weight, self.contrast)
-        return self.beta * total / len(self.views.names)
+        )
+        return self.beta * loss
 
     def describe(self, negatives: Negatives) -> Explanation:
         """Why each drawn negative was drawn: probabilities and similarities ``[B, K]`` at the time of the draw."""
@@ -295,8 +305,9 @@ class MMRNS(NegativeSampler):
             raise ValueError(f"k is {k}, more than there are candidates")
         if pool is None:
             pool = torch.arange(self.num_entities, device=batch.relation.device)  # [N]
-        seen = self.see(batch, side, model, facts, pool, None, step, self.chunk_size or 2048)
-        top, positions = seen.log_p.masked_fill(seen.known, -torch.inf).topk(k, dim=1)  # [B, k]
+        member = members(batch.relation.unique(), side, facts, pool) if self.pool == "typed" else None  # [U, P]
+        seen = self.see(batch, side, model, facts, pool, None, step, self.chunk_size or 2048, member)
+        top, positions = seen.log_p.masked_fill(~seen.allowed, -torch.inf).topk(k, dim=1)  # [B, k]
         return explain_positions(seen, positions, top > -torch.inf)
 
     def _check_widths(self, entity: Tensor, relation: Tensor) -> None:

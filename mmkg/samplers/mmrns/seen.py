@@ -14,6 +14,7 @@ class Seen:
     Args:
         pool: Candidates, shape ``[P]``.
         known: True where a candidate is a known answer, shape ``[B, P]``.
+        allowed: True where a candidate may be drawn: one of the row's own and no known answer, shape ``[B, P]``.
         log_p: Log-probability of each candidate, known answers included, shape ``[B, P]``.
         similarities: Cosine of positive and candidate in each modality, each ``[B, P]``.
         shared: True where both have the modality, each ``[B, P]``.
@@ -25,6 +26,7 @@ class Seen:
 
     pool: Tensor
     known: Tensor
+    allowed: Tensor
     log_p: Tensor
     similarities: dict[str, Tensor]
     shared: dict[str, Tensor]

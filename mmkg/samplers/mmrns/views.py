@@ -156,6 +156,27 @@ class Views(torch.nn.Module):
             return grouping.gated_similarities(positive, entity, *parts, self.detach_norms)  # [B, C]
         return grouping.similarities(positive, self.gate.pool(entity, relation), self.detach_norms)  # [B, C]
 
+    def kept_bytes(self, relations: int) -> int:
+        """About what a step keeps of one candidate until its gradient is known, for ``U`` relations of a batch.
+
+        Counted generously: what each branch saves, and as much again for the slopes.
+        """
+        numbers = 0
+        if self.kca is not None:
+            for branch in (self.kca.image, self.kca.text):
+                if branch is not None:
+                    own, others, width = branch.contents, branch.outputs, branch.attention_dim
+                    pairs = own * (own + 1) // 2 if branch.guide_in is not None else 0
+                    numbers += (
+                        relations * (width + others + 2) + 8 * own * width + (3 * pairs + 8 * own) * others + 2 * pairs
+                    )
+        if self.gate is not None:
+            wide = self.gate.entity_dim
+            numbers += (
+                4 * wide if self.gate.second is None else relations * (4 * wide + 4 * self.gate.first.out_features)
+            )
+        return 2 * numbers * torch.finfo(self.dtype).bits // 8
+
     def to_answers(self, views: dict[str, Tensor], at: Tensor) -> dict[str, Tensor]:
         """Cosines of each row's true answer and its known answers.
 
