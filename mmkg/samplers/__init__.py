@@ -1,7 +1,21 @@
 """Negative samplers: what to set against a true triple."""
 
 from mmkg.samplers.base import NegativeSampler
+from mmkg.samplers.bernoulli import BernoulliSampler
+from mmkg.samplers.frequency import FrequencySampler
+from mmkg.samplers.in_batch import InBatchSampler
 from mmkg.samplers.mmrns import MMRNS, PUBLISHED, Explanation
+from mmkg.samplers.typed import TypedSampler
 from mmkg.samplers.uniform import UniformSampler
 
-__all__ = ["MMRNS", "PUBLISHED", "Explanation", "NegativeSampler", "UniformSampler"]
+__all__ = [
+    "MMRNS",
+    "PUBLISHED",
+    "BernoulliSampler",
+    "Explanation",
+    "FrequencySampler",
+    "InBatchSampler",
+    "NegativeSampler",
+    "TypedSampler",
+    "UniformSampler",
+]

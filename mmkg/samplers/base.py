@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +36,8 @@ class NegativeSampler(torch.nn.Module, ABC):
         if num_negatives < 1:
             raise ValueError(f"num_negatives is {num_negatives}, expected at least 1")
         self.num_entities, self.num_negatives = num_entities, num_negatives
+        self._facts: Facts | None = None
+        self._known: dict[Any, Any] = {}
 
     @abstractmethod
     def sample(
@@ -59,6 +63,16 @@ class NegativeSampler(torch.nn.Module, ABC):
             Negatives with ``ids`` and ``valid`` of shape ``[B, K]``.
         """
 
+    def questions(
+        self, batch: Batch, side: Side, facts: Facts, generator: torch.Generator | None = None
+    ) -> list[tuple[Batch, Side]]:
+        """The batch as questions to draw negatives for: by default all of it at the side whose turn it is.
+
+        A sampler whose law says which side of a triple is corrupted (Bernoulli) divides the batch here. Each row is in
+        one part; parts are not empty.
+        """
+        return [(batch, side)]
+
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """The sampler's own loss once the negatives have been scored, already weighted; None where it learns nothing.
 
@@ -83,3 +97,11 @@ class NegativeSampler(torch.nn.Module, ABC):
             raise ValueError(f"side {side!r}: choose 'head' or 'tail'")
         if facts.num_nodes != self.num_entities:
             raise ValueError(f"facts of {facts.num_nodes} entities, the sampler draws from {self.num_entities}")
+
+    def _derive(self, facts: Facts, name: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once for as long as the facts stay the same object."""
+        if facts is not self._facts:
+            self._facts, self._known = facts, {}
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
