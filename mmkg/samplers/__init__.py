@@ -5,12 +5,14 @@ from mmkg.samplers.bernoulli import BernoulliSampler
 from mmkg.samplers.frequency import FrequencySampler
 from mmkg.samplers.in_batch import InBatchSampler
 from mmkg.samplers.mmrns import MMRNS, PUBLISHED, Explanation
+from mmkg.samplers.sans import SANS
 from mmkg.samplers.typed import TypedSampler
 from mmkg.samplers.uniform import UniformSampler
 
 __all__ = [
     "MMRNS",
     "PUBLISHED",
+    "SANS",
     "BernoulliSampler",
     "Explanation",
     "FrequencySampler",

@@ -50,9 +50,12 @@ class WeightedSets:
     """
 
     def __init__(self, group: Tensor, ids: Tensor, count: int, num_nodes: int, weight: Tensor | None = None) -> None:
-        key, order = (group * num_nodes + ids).sort()  # [M]
-        weight = torch.ones_like(key) if weight is None else weight[order].long()  # [M]
-        self.num_nodes, self.key, self.ids, self.weight = num_nodes, key, ids[order], weight
+        key = group * num_nodes + ids  # [M]
+        weight = torch.ones_like(key) if weight is None else weight.long()  # [M]
+        if not bool((key[1:] > key[:-1]).all()):
+            key, order = key.sort()
+            ids, weight = ids[order], weight[order]
+        self.num_nodes, self.key, self.ids, self.weight = num_nodes, key, ids, weight
         self.above = weight.cumsum(0)  # [M], sums over all sets in a row
         start = torch.searchsorted(key, torch.arange(count + 1, device=key.device) * num_nodes)  # [G + 1]
         sums = torch.cat([weight.new_zeros(1), self.above])[start]  # [G + 1]

@@ -62,6 +62,7 @@ def law_p_value(ids, weight):
 def counts_p_value(found, weight):
     """p-value of counts ``[..., N]`` of draws by weights ``[..., N]``, all rows in one chi-square test."""
     found, weight = found.double(), weight.double()
+    assert (weight.sum(-1) > 0).all()
     expected = weight / weight.sum(-1, keepdim=True) * found.sum(-1, keepdim=True)
     if found[expected == 0].any():
         return 0.0
