@@ -5,6 +5,7 @@ from mmkg.samplers.bernoulli import BernoulliSampler
 from mmkg.samplers.frequency import FrequencySampler
 from mmkg.samplers.in_batch import InBatchSampler
 from mmkg.samplers.mmrns import MMRNS, PUBLISHED, Explanation
+from mmkg.samplers.nscaching import NSCaching
 from mmkg.samplers.sans import SANS
 from mmkg.samplers.typed import TypedSampler
 from mmkg.samplers.uniform import UniformSampler
@@ -17,6 +18,7 @@ __all__ = [
     "Explanation",
     "FrequencySampler",
     "InBatchSampler",
+    "NSCaching",
     "NegativeSampler",
     "TypedSampler",
     "UniformSampler",

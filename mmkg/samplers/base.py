@@ -17,9 +17,14 @@ class NegativeSampler(torch.nn.Module, ABC):
     """Draws negatives for a batch and, where it learns, says by what loss.
 
     A sampler keeps its state in buffers and parameters. The model comes with each call and is never stored, so that its
-    parameters are not owned twice; a sampler reads ``model.entity(ids) -> [..., d]`` and
-    ``model.relation(ids, side) -> [..., d_r]`` and nothing else of it. A known answer in ``facts`` (and the batch's own
-    answer) is never emitted as a valid negative.
+    parameters are not owned twice. Of it a sampler reads ``model.entity(ids) -> [..., d]`` and
+    ``model.relation(ids, side) -> [..., d_r]``. Two samplers need more by their papers' own definition, and say so:
+    NSCaching ranks candidates by the model's scores (``score_tails`` and ``score_heads``, without gradient), and MANS
+    takes fused entities apart (``node_emb``). A known answer in ``facts`` (and the batch's own answer) is never emitted
+    as a valid negative.
+
+    Attributes:
+        training: Whether :meth:`sample` may change the sampler's own state; in evaluation mode it leaves it alone.
 
     Args:
         num_entities: Number of entities ``N`` to draw from, at least 1.
@@ -105,3 +110,12 @@ class NegativeSampler(torch.nn.Module, ABC):
         if name not in self._known:
             self._known[name] = make()
         return self._known[name]
+
+
+def score_ids(model: torch.nn.Module, batch: Batch, side: Side, ids: Tensor) -> Tensor:
+    """The model's scores ``[B, P]``, in float32 at least, of entities ``[B, P]`` put at ``side`` of each triple."""
+    if side == "tail":
+        scores = model.score_tails(batch.head, batch.relation, ids)
+    else:
+        scores = model.score_heads(batch.relation, batch.tail, ids)
+    return scores if scores.dtype == torch.float64 else scores.float()
