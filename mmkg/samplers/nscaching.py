@@ -29,7 +29,7 @@ class NSCaching(NegativeSampler):
     Args:
         num_entities: Number of entities ``N``.
         num_negatives: Number of negatives ``K`` for each positive, drawn with replacement.
-        facts: The training facts, whose questions get a cache. Other questions get uniform negatives.
+        facts: The training facts, whose questions get a cache.
         cache_size: :math:`N_1`, at least 1.
         candidates: :math:`N_2`, at least 1.
         refresh_every: A question's cache is refreshed at every such visit (the paper's lazy update counts epochs).
@@ -84,8 +84,8 @@ class NSCaching(NegativeSampler):
         """Draw ``K`` negatives for each row from its cache, then refresh the caches that were visited.
 
         Returns:
-            Negatives whose ``log_prob`` is minus the log of how many of the cache the row may get. The caches hold no
-            known answer; should these facts know one that the caches' did not, it is passed over.
+            Negatives whose ``log_prob`` is minus the log of how many of the cache the row may get; it passes over its
+            own answer. A row whose question has no cache, or may get nothing of it, gets uniform negatives.
         """
         self._check(side, facts)
         row, found = self._find(batch, side, facts)  # [B], [B]
@@ -107,11 +107,10 @@ class NSCaching(NegativeSampler):
         noise = torch.rand(anyone.ids.shape, generator=generator, device=row.device, dtype=torch.float64)  # [B, K]
         order = (noise * left).long().minimum(left - 1).clamp(min=0)  # [B, K]
         at = torch.searchsorted(upto, order + 1).clamp(max=self.cache_size - 1)  # [B, K], the order-th that is allowed
-        known = found[:, None]  # [B, 1]
-        ids = torch.where(known & (left > 0), cache.gather(1, at), anyone.ids)  # [B, K]
-        valid = torch.where(known, left > 0, anyone.valid)  # [B, K]
-        log_prob = torch.where(known, -left.clamp(min=1).log(), anyone.log_prob)  # [B, K]
-        return Negatives(ids, valid, log_prob=log_prob)
+        served = left > 0  # [B, 1]
+        ids = torch.where(served, cache.gather(1, at), anyone.ids)  # [B, K]
+        log_prob = torch.where(served, -left.clamp(min=1).log(), anyone.log_prob)  # [B, K]
+        return Negatives(ids, served | anyone.valid, log_prob=log_prob)
 
     def _find(self, batch: Batch, side: Side, facts: Facts) -> tuple[Tensor, Tensor]:
         """Cache of each row's question (any where there is none) and whether there is one, ``[B]`` each."""
