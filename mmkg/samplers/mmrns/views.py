@@ -176,10 +176,8 @@ class Views(torch.nn.Module):
             for branch in (self.kca.image, self.kca.text):
                 if branch is not None:
                     own, others, width = branch.contents, branch.outputs, branch.attention_dim
-                    pairs = own * (own + 1) // 2 if branch.guide_in is not None else 0
-                    numbers += (
-                        relations * (width + others + 2) + 8 * own * width + (3 * pairs + 8 * own) * others + 2 * pairs
-                    )
+                    squares = own * own if branch.guide_in is not None else 0
+                    numbers += relations * (width + others + 2) + 8 * own * (width + others) + squares
         if self.gate is not None:
             wide = self.gate.entity_dim
             numbers += (
