@@ -11,7 +11,7 @@ from torch import Tensor
 from mmkg.graph.facts import Facts
 from mmkg.samplers.base import NegativeSampler
 from mmkg.samplers.uniform import UniformSampler
-from mmkg.samplers.weighted_sets import WeightedSets, taboo
+from mmkg.samplers.weighted_sets import WeightedSets, draw_where, taboo
 from mmkg.scorers.multimodal import FusedEntities
 from mmkg.scorers.pooling import AttentionPooling, MeanPooling
 from mmkg.types import Batch, Negatives, Side
@@ -135,15 +135,11 @@ class MANS(NegativeSampler):
         for number in range(len(names)):
             drawn.append(sets.draw(torch.full_like(batch.relation, number), forbidden, num, generator))
         usable = holds[:, batch.answer(side)].T & (torch.stack([d.left for d in drawn], 1) > 0)  # [B, M]
-        upto = usable.cumsum(1)  # [B, M]
-        count = upto[:, -1:]  # [B, 1]
-        noise = torch.rand(len(batch), num, generator=generator, device=count.device, dtype=torch.float64)  # [B, J]
-        order = (noise * count).long().minimum(count - 1).clamp(min=0)  # [B, J]
-        kind = torch.searchsorted(upto, order + 1).clamp(max=len(names) - 1)[..., None]  # [B, J, 1]
+        kinds = draw_where(usable, num, generator)
+        kind = kinds.ids[..., None]  # [B, J, 1]
         donors = torch.stack([d.ids for d in drawn], 2).gather(2, kind)[..., 0]  # [B, J, M] -> [B, J]
         log_prob = torch.stack([d.log_prob for d in drawn], 2).gather(2, kind)[..., 0]  # [B, J]
-        log_prob = log_prob - count.clamp(min=1).log()
-        return donors, torch.where(count > 0, kind[..., 0], -1), log_prob
+        return donors, torch.where(kinds.valid(), kinds.ids, -1), log_prob + kinds.log_prob
 
     def extra_repr(self) -> str:
         """Settings shown by ``repr``."""

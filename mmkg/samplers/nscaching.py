@@ -9,6 +9,7 @@ from mmkg.graph.facts import Facts
 from mmkg.samplers.base import NegativeSampler, score_ids
 from mmkg.samplers.mmrns.draw import gumbel
 from mmkg.samplers.uniform import UniformSampler
+from mmkg.samplers.weighted_sets import draw_where
 from mmkg.types import SIDES, Batch, Negatives, Side
 
 EMPTY = -1
@@ -101,15 +102,10 @@ class NSCaching(NegativeSampler):
                 self._refresh(distinct, own, asked, side, model, facts, generator)
         anyone = self.uniform.sample(batch, side, None, facts, generator)
         taken = (cache == batch.answer(side)[:, None]) | facts.mask(batch, side, cache.clamp(min=0))
-        allowed = (cache != EMPTY) & ~taken  # [B, N1]
-        upto = allowed.cumsum(1)  # [B, N1]
-        left = upto[:, -1:]  # [B, 1]
-        noise = torch.rand(anyone.ids.shape, generator=generator, device=row.device, dtype=torch.float64)  # [B, K]
-        order = (noise * left).long().minimum(left - 1).clamp(min=0)  # [B, K]
-        at = torch.searchsorted(upto, order + 1).clamp(max=self.cache_size - 1)  # [B, K], the order-th that is allowed
-        served = left > 0  # [B, 1]
-        ids = torch.where(served, cache.gather(1, at), anyone.ids)  # [B, K]
-        log_prob = torch.where(served, -left.clamp(min=1).log(), anyone.log_prob)  # [B, K]
+        drawn = draw_where((cache != EMPTY) & ~taken, self.num_negatives, generator)
+        served = drawn.valid()  # [B, K]
+        ids = torch.where(served, cache.gather(1, drawn.ids), anyone.ids)  # [B, K]
+        log_prob = torch.where(served, drawn.log_prob, anyone.log_prob)  # [B, K]
         return Negatives(ids, served | anyone.valid, log_prob=log_prob)
 
     def _find(self, batch: Batch, side: Side, facts: Facts) -> tuple[Tensor, Tensor]:

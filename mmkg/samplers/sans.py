@@ -9,7 +9,7 @@ import torch
 from mmkg.graph.facts import Facts
 from mmkg.samplers.local import LocalSampler
 from mmkg.samplers.neighbourhoods import Neighbourhoods
-from mmkg.samplers.weighted_sets import Drawn, WeightedSets, taboo
+from mmkg.samplers.weighted_sets import Drawn, WeightedSets, draw_where, taboo
 from mmkg.types import Batch, Side
 
 
@@ -55,12 +55,14 @@ class SANS(LocalSampler):
         keep_mb = self.keep_mb if self.walks is None else 0.0
         near = self._derive(facts, "near", lambda: Neighbourhoods(facts, self.hops, keep_mb))
         anchors, place = batch.anchor(side).unique(return_inverse=True)  # [U], [B]
+        forbidden = taboo(batch, side, facts)
         if self.walks is None:
-            pairs = near.within(anchors).nonzero().unbind(1)  # [M], [M]
-        else:
-            pairs = near.walked(anchors, self.walks, generator)  # [M], [M]
+            allowed = near.within(anchors)[place]  # [B, N]
+            allowed[forbidden] = False
+            return draw_where(allowed, self.num_negatives, generator)
+        pairs = near.walked(anchors, self.walks, generator)  # [M], [M]
         sets = WeightedSets(*pairs, anchors.numel(), self.num_entities)
-        return sets.draw(place, taboo(batch, side, facts), self.num_negatives, generator)
+        return sets.draw(place, forbidden, self.num_negatives, generator)
 
     def extra_repr(self) -> str:
         """Settings shown by ``repr``."""

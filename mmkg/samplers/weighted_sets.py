@@ -1,4 +1,4 @@
-"""Exact draws from weighted sets of entities, without what a row must not get and without rejection."""
+"""Exact draws from sets of entities, without what a row must not get and without rejection."""
 
 from __future__ import annotations
 
@@ -102,6 +102,17 @@ class WeightedSets:
         at = torch.searchsorted(self.key, wanted).clamp(max=self.key.numel() - 1)  # [X]
         inside = self.key[at] == wanted  # [X]
         return row[inside], at[inside]
+
+
+def draw_where(allowed: Tensor, num: int, generator: torch.Generator | None = None) -> Drawn:
+    """``K`` independent uniform draws of a row's places that are allowed, ``[B, P]``; ``ids`` are these places."""
+    upto = allowed.cumsum(1, dtype=torch.int32)  # [B, P]
+    left = upto[:, -1].long()  # [B]
+    shape = (len(allowed), num)
+    noise = torch.rand(shape, generator=generator, device=allowed.device, dtype=torch.float64)  # [B, K]
+    order = (noise * left[:, None]).int().minimum(left[:, None].int() - 1).clamp(min=0)  # [B, K]
+    places = torch.searchsorted(upto, order + 1).clamp(max=allowed.shape[1] - 1)  # [B, K]
+    return Drawn(places, left, -left.clamp(min=1).log()[:, None].expand(shape))
 
 
 def taboo(batch: Batch, side: Side, facts: Facts) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from mmkg.samplers import BernoulliSampler, UniformSampler
 from mmkg.scorers import DistMult
 from mmkg.training import SelfAdversarial, TrainConfig, Trainer
 from mmkg.training.callbacks import Callback
-from mmkg.training.sides import joined
 from mmkg.types import SIDES, Batch
 
 
@@ -61,23 +60,6 @@ def test_draws_are_the_uniform_samplers():
         )
         assert torch.equal(ours.ids, uniform.ids)
         assert torch.equal(ours.log_prob, uniform.log_prob)
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_parts_join_to_the_loss_of_the_whole(weighted):
-    torch.manual_seed(0)
-    positive, negative, valid = torch.randn(9), torch.randn(9, 4), torch.rand(9, 4) < 0.8
-    weight = torch.rand(9) if weighted else None
-    ids = torch.arange(9)
-    batch, objective, heads = Batch(ids, ids, ids, weight), SelfAdversarial(), ids % 3 == 0
-    parts = [batch.select(heads), batch.select(~heads)]
-    losses = [
-        {"objective": objective(positive[keep], negative[keep], valid[keep], part.weight)}
-        for keep, part in zip((heads, ~heads), parts, strict=True)
-    ]
-    whole = objective(positive, negative, valid, weight)
-    assert torch.allclose(joined(parts, losses)["objective"], whole)
-    assert joined(parts, [{"objective": whole, "sampler": whole}, {"objective": whole}])["sampler"] < whole
 
 
 class Sides(Callback):

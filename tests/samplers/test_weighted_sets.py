@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampler_world import law_p_value, make_world, seeded
 
-from mmkg.samplers.weighted_sets import TOTAL, WeightedSets, integer_weights, taboo
+from mmkg.samplers.weighted_sets import TOTAL, WeightedSets, draw_where, integer_weights, taboo
 from mmkg.types import SIDES, Batch
 
 
@@ -80,6 +80,17 @@ def test_taboo_is_what_is_known_and_the_own_answer(side):
         dense = facts.mask(asked, side)
         dense[torch.arange(len(asked)), asked.answer(side)] = True
         assert torch.equal(torch.stack([row, ids], 1), dense.nonzero())
+
+
+def test_uniform_over_a_mask():
+    allowed = torch.tensor([[0, 1, 1, 0, 1], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]], dtype=torch.bool)
+    drawn = draw_where(allowed, 30_000, seeded(3))
+    assert law_p_value(drawn.ids[0], allowed[0]) > 0.01
+    assert drawn.left.tolist() == [3, 0, 1]
+    assert (drawn.ids[2] == 0).all()
+    assert drawn.valid().all(1).tolist() == [True, False, True]
+    assert drawn.log_prob[:, 0].exp().allclose(torch.tensor([1 / 3, 1.0, 1.0]))
+    assert (drawn.ids < 5).all()
 
 
 def test_no_members_at_all():
