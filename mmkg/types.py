@@ -42,6 +42,11 @@ class Batch:
         """The true entity ``[B]`` at ``side``."""
         return self.tail if side == "tail" else self.head
 
+    def select(self, keep: Tensor) -> Batch:
+        """The triples for which the boolean mask ``[B]`` is True, with their weights."""
+        weight = None if self.weight is None else self.weight[keep]
+        return Batch(self.head[keep], self.relation[keep], self.tail[keep], weight)
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         weight = None if self.weight is None else self.weight.to(device)
