@@ -9,7 +9,7 @@ from mmkg.samplers.mmrns.attention import attention
 
 
 def build(world, **options):
-    model, facts, batch, image, text = world
+    model, _, _, image, text = world
     given = {"image": image, "text": text} | {k: options.pop(k) for k in ("image", "text") if k in options}
     torch.manual_seed(1)
     sampler = MMRNS(40, 6, 6, **given, num_negatives=2, pool_size=20, attention_dim=9, **options).double()
