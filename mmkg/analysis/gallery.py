@@ -13,7 +13,7 @@ import torch
 from mmkg.analysis import pages
 from mmkg.analysis.cards import Question, Texts, make_questions, picture_paths, summary
 from mmkg.analysis.comparison import MODALITIES, SPLITS, Lens, choose_questions, compare_negatives
-from mmkg.analysis.thumbnails import Thumbnails, thumbnails
+from mmkg.analysis.thumbnails import Thumbnail, Thumbnails, thumbnails
 from mmkg.errors import DataError
 from mmkg.graph import relation_categories
 from mmkg.graph.names import find_relation
@@ -209,14 +209,15 @@ def _fitted(
         return _page(run, lenses, shown, part, pictures, [*notes, *more], limit, split)
 
     while True:
-        bare = pages.size(page(questions, Thumbnails(0), [])) + 2_000  # the notes that are to come
+        outlines = Thumbnails(999, {entity: Thumbnail("", 999, 999) for entity in paths})
+        bare = pages.size(page(questions, outlines, [])) + 2_000  # and the notes that are to come
         room = limit - bare
         # texts may take all there is; but half a page of pictures is worth more than a row without any
         if room >= min(limit // 3, 700 * len(paths)) or len(questions) == 1:
             break
         questions = questions[::2] if len(questions) > 2 else questions[:1]
         paths = {e: p for e, p in paths.items() if e in {c.entity for q in questions for c in q.cards}}
-    pictures = thumbnails(paths, max(0, room - 120 * len(paths)))
+    pictures = thumbnails(paths, max(0, room))
     more = []
     if len(questions) < asked:
         more.append(f"{asked - len(questions)} of {asked} questions are left out to stay within {limit / 1e6:g} MB.")

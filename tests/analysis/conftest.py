@@ -17,6 +17,12 @@ BREAK = '"><img src=x onerror=alert(1)>&amp;</style></svg>'
 NAMES = [HARM, BREAK, "Zürich", "東京 都", "שלום", "a  b", *(f"thing {n}" for n in range(18))]
 
 
+@pytest.fixture(scope="session")
+def harmful():
+    """Names of the first two entities, of which the second has a picture."""
+    return HARM, BREAK
+
+
 def write_graph(folder, pictures=True):
     """Two relations on 24 entities, most of them with a picture and a text."""
     folder.mkdir(parents=True)
@@ -25,10 +31,11 @@ def write_graph(folder, pictures=True):
     triples += [(n, "kind_of", n % 4) for n in range(4, size)]
     held_out = {"valid": [(3, "kind_of", 0), (0, "next & <b>", 2), (2, "kind_of", 1)], "test": [(3, "kind_of", 2)]}
     for stem, rows in {"train": triples, **held_out}.items():
-        lines = "".join(f"e{h}\t{r}\te{t}\n" for h, r, t in rows)
+        lines = "".join(f"e{h:02d}\t{r}\te{t:02d}\n" for h, r, t in rows)
         (folder / f"{stem}.tsv").write_text(lines, encoding="utf-8")
     lines = [
-        f"e{n}\t{name}\t{f'It is {name}. No. {n} <i>of</i> all.' if n % 5 else ''}\n" for n, name in enumerate(NAMES)
+        f"e{n:02d}\t{name}\t{f'It is {name}. No. {n} <i>of</i> all.' if n % 5 else ''}\n"
+        for n, name in enumerate(NAMES)
     ]
     (folder / "entities.tsv").write_text("id\tname\tdescription\n" + "".join(lines), encoding="utf-8")
     (folder / "images").mkdir()
@@ -36,7 +43,7 @@ def write_graph(folder, pictures=True):
         if n % 3:
             picture = Image.new("RGB", (40, 60 if n % 2 else 30), (10 * n, 200 - 5 * n, 90))
             picture.paste((255, 255, 255), (0, 0, 20, 15))
-            picture.save(folder / f"images/e{n}.png")
+            picture.save(folder / f"images/e{n:02d}.png")
     return folder
 
 
