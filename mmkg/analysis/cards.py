@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from mmkg.analysis.comparison import MODALITIES, Lens
-from mmkg.analysis.heat import free_heat, guided_heat
+from mmkg.analysis.heat import free_heat, guided_heat, times_even
 from mmkg.analysis.pages import clipped
 from mmkg.errors import MMKGError
 from mmkg.graph.names import Names
@@ -50,6 +50,7 @@ class Card:
         sentences: Its text.
         free: Attention over the picture, as a ``data:`` address; None where there is none to show.
         guided: Guided weights likewise.
+        regions: Weights of regions, as they come: "free" and "guided" ``[I]`` or None, and "mask" ``[I]``.
         row: The negative's row in the table; None for the true answer.
     """
 
@@ -58,6 +59,7 @@ class Card:
     sentences: list[Sentence] = field(default_factory=list)
     free: str | None = None
     guided: str | None = None
+    regions: dict | None = None
     row: dict | None = None
 
 
@@ -130,7 +132,7 @@ class Texts:
 
 
 def make_questions(
-    table: pd.DataFrame, lenses: Sequence[Lens], texts: Texts, categories: Sequence[str], shuffled: bool = False
+    table: pd.DataFrame, lenses: Sequence[Lens], texts: Texts, categories: Sequence[str]
 ) -> list[Question]:
     """Cards for every question of :func:`mmkg.analysis.comparison.compare_negatives`.
 
@@ -139,7 +141,6 @@ def make_questions(
         lenses: What was compared.
         texts: Names and texts of entities.
         categories: Of each relation, length ``R``.
-        shuffled: The pictures that the samplers saw are not the entities' own: no attention is drawn onto them.
     """
     names, found = texts.names, []
     looking = [i for i, lens in enumerate(lenses) if isinstance(lens.sampler, MMRNS)]
@@ -162,12 +163,12 @@ def make_questions(
             negatives,
             [m for m in MODALITIES if m in {card.row["through"] for i in looking for card in negatives[i]}],
         )
-        look(question, int(relation), lenses, texts, shuffled)
+        look(question, int(relation), lenses, texts)
         found.append(question)
     return found
 
 
-def look(question: Question, relation: int, lenses: Sequence[Lens], texts: Texts, shuffled: bool = False) -> None:
+def look(question: Question, relation: int, lenses: Sequence[Lens], texts: Texts) -> None:
     """Give the cards of a question their attention, each by the MMRNS sampler of its lens, or by the first that is one.
 
     Guided weights are scaled to the sampler's strongest in the question, so that its cards can be compared.
@@ -186,24 +187,34 @@ def look(question: Question, relation: int, lenses: Sequence[Lens], texts: Texts
         with torch.no_grad():
             seen = lens.model.relation(torch.full_like(ids, relation), question.side)  # [n, d_r]
         weights = attention(views, ids, seen)
-        images = views.features.get("image")
-        boxes = None if images is None or shuffled else images.boxes  # [I, 4]
-        if boxes is not None:
-            _over_pictures(cards, weights, boxes)
+        if "image" in views.features:
+            free, guided = weights.over("image", "free"), weights.over("image", "guided")  # [n, I], [n, I]
+            scale = 0.0 if guided is None else float(guided.abs().max())
+            for n, card in enumerate(cards):
+                if weights.image_mask[n].any():
+                    card.regions = {"free": None if free is None else free[n], "mask": weights.image_mask[n]}
+                    card.regions["guided"] = guided[n] / scale if scale > 0 else None
         _over_sentences(cards, weights, texts)
 
 
-def _over_pictures(cards: list[Card], weights: Attention, boxes: torch.Tensor) -> None:
-    """Heat of each card's picture."""
-    free, guided, mask = weights.over("image", "free"), weights.over("image", "guided"), weights.image_mask
-    scale = 0.0 if guided is None else float(guided.abs().max())
-    for n, card in enumerate(cards):
-        if not mask[n].any():
-            continue
-        if free is not None:
-            card.free = free_heat(free[n], mask[n], boxes)
-        if scale > 0:
-            card.guided = guided_heat(guided[n], mask[n], boxes, scale)
+def draw_attention(questions: Sequence[Question], boxes: torch.Tensor) -> float:
+    """Draw the attention of all cards, in colours of one scale for the page.
+
+    Args:
+        questions: What is shown.
+        boxes: Places of regions on a picture, shape ``[I, 4]``.
+
+    Returns:
+        How many times an even share the strongest attention is, at least 1.
+    """
+    cards = [card for q in questions for card in q.cards if card.regions is not None]
+    shares = [(card.regions["free"], card.regions["mask"]) for card in cards if card.regions["free"] is not None]
+    most = max((times_even(*share) for share in shares), default=1.0)
+    for card in cards:
+        free, guided, mask = (card.regions[name] for name in ("free", "guided", "mask"))
+        card.free = None if free is None else free_heat(free, mask, boxes, most)
+        card.guided = None if guided is None else guided_heat(guided, mask, boxes, 1.0)
+    return most
 
 
 def _over_sentences(cards: list[Card], weights: Attention, texts: Texts) -> None:

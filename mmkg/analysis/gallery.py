@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from mmkg.analysis import pages
-from mmkg.analysis.cards import Question, Texts, make_questions, picture_paths, summary
+from mmkg.analysis.cards import Question, Texts, draw_attention, make_questions, picture_paths, summary
 from mmkg.analysis.comparison import MODALITIES, SPLITS, Lens, choose_questions, compare_negatives
 from mmkg.analysis.thumbnails import Thumbnail, Thumbnails, thumbnails
 from mmkg.errors import DataError
@@ -100,8 +100,10 @@ def gallery(
     train = run.data.train_mask
     number = int(run.data.num_relations)
     category = relation_categories(run.data.edge_index[:, train], run.data.edge_type[train], number).category.tolist()
-    shown = make_questions(table, lenses, Texts(run.dataset), category, shuffled)
-    html, kept = _fitted(run, lenses, shown, table, notes, int(max_mb * 1e6), split)
+    shown = make_questions(table, lenses, Texts(run.dataset), category)
+    drawn = image is not None and image.boxes is not None and not shuffled
+    most = draw_attention(shown, image.boxes) if drawn else 1.0
+    html, kept = _fitted(run, lenses, shown, table, notes, int(max_mb * 1e6), split=split, most=most)
     table = table[table.question.isin([q.number for q in kept])].reset_index(drop=True)
     return Gallery(pages.write(html, path or Path(run.folder) / "gallery.html"), table, html, notes)
 
@@ -197,7 +199,7 @@ def _notes(run, lenses: Sequence[Lens], image, shuffled: bool, candidates: int) 
 
 
 def _fitted(
-    run, lenses, questions: list[Question], table: pd.DataFrame, notes: list[str], limit: int, split: str
+    run, lenses, questions: list[Question], table: pd.DataFrame, notes: list[str], limit: int, **told
 ) -> tuple[str, list[Question]]:
     """The page within the limit, and the questions that it shows; adds to the notes what had to give way."""
     asked = len(questions)
@@ -206,7 +208,7 @@ def _fitted(
 
     def page(shown: list[Question], pictures: Thumbnails, more: list[str]) -> str:
         part = table[table.question.isin([q.number for q in shown])]
-        return _page(run, lenses, shown, part, pictures, [*notes, *more], limit, split)
+        return _page(run, lenses, shown, part, pictures, [*notes, *more], limit, **told)
 
     while True:
         outlines = Thumbnails(999, {entity: Thumbnail("", 999, 999) for entity in paths})
@@ -234,7 +236,9 @@ def _fitted(
     return html, questions
 
 
-def _page(run, lenses, questions, table, pictures: Thumbnails, notes: list[str], limit: int, split: str) -> str:
+def _page(
+    run, lenses, questions, table, pictures: Thumbnails, notes: list[str], limit: int, *, split: str, most: float
+) -> str:
     relations = sorted({q.relation for q in questions}, key=str.casefold)
     categories = [c for c in ("1-1", "1-N", "N-1", "N-N", "none") if any(q.category == c for q in questions)]
     cards = [card for q in questions for card in q.cards]
@@ -257,7 +261,8 @@ def _page(run, lenses, questions, table, pictures: Thumbnails, notes: list[str],
         known=sum(q.known > 0 for q in questions),
         modalities=[m for m in MODALITIES if table[m].notna().any()],
         halves=[h for h in ("free", "guided") if any(getattr(x, h) is not None for x in (*cards, *sentences))],
-        over_pictures=any(c.free or c.guided for c in cards),
+        over_pictures=any(c.free for c in cards),
+        most=most,
         columns=min(6, max(len(cards) for q in questions for cards in q.negatives)),
         summary=summary(table, lenses),
         pictures=pictures,

@@ -40,23 +40,29 @@ def on_grid(weights: Tensor, mask: Tensor, boxes: Tensor, size: int = GRID) -> t
     return value.numpy(), (count > 0).numpy()
 
 
-def free_heat(weights: Tensor, mask: Tensor, boxes: Tensor) -> str:
-    """A softmax over regions as warm colours, from even attention (clear) to eight times as much (strongest).
+def free_heat(weights: Tensor, mask: Tensor, boxes: Tensor, most: float) -> str:
+    """A softmax over regions as warm colours: clear up to an even share, and from there on by its logarithm.
 
     Args:
         weights: Sum to 1 over the real regions, shape ``[R]``.
         mask: True where a region is real, shape ``[R]``.
         boxes: Places of the regions, shape ``[R, 4]``.
+        most: How many times an even share is strongest; see :func:`times_even`.
 
     Returns:
         A ``data:`` address of a PNG.
     """
     value, inside = on_grid(weights, mask, boxes)
-    times = value * int(mask.sum())  # 1 where attention is even
-    strength = np.clip(np.log2(np.maximum(times, 1)) / 3, 0, 1) * inside  # [size, size]
+    times = np.maximum(value * int(mask.sum()), 1)  # 1 where attention is even, or less
+    strength = np.clip(np.log(times) / np.log(max(most, 1 + 1e-9)), 0, 1) * inside  # [size, size]
     low, high = (np.array(colour, dtype=np.float64) for colour in WARM)
     colour = low + (high - low) * strength[..., None]  # [size, size, 3]
     return _png(colour, strength)
+
+
+def times_even(weights: Tensor, mask: Tensor) -> float:
+    """How many times an even share the greatest weight ``[R]`` of the real regions ``[R]`` is."""
+    return float(weights.max()) * int(mask.sum())
 
 
 def guided_heat(weights: Tensor, mask: Tensor, boxes: Tensor, scale: float) -> str:

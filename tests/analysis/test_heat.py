@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmkg.analysis.heat import DIVERGING, GRID, free_heat, guided_heat, on_grid
+from mmkg.analysis.heat import DIVERGING, GRID, WARM, free_heat, guided_heat, on_grid, times_even
 from mmkg.encoders import region_boxes
 
 
@@ -47,12 +47,14 @@ def test_default_regions_cover_the_picture(grid):
 
 
 def test_even_attention_is_clear_and_more_is_warm():
-    even = pixels(free_heat(torch.full((4,), 0.25), ALL, QUARTERS))
+    even = pixels(free_heat(torch.full((4,), 0.25), ALL, QUARTERS, 4.0))
     assert even.shape == (GRID, GRID, 4)
     assert not even[..., 3].any()
-    one = pixels(free_heat(torch.tensor([0.0, 0.1, 0.2, 0.7]), ALL, QUARTERS))
-    assert one[-1, -1, 3] > 60
-    assert one[-1, -1, 0] > one[-1, -1, 2]  # warm
+    weights = torch.tensor([0.0, 0.1, 0.35, 0.55])
+    assert times_even(weights, ALL) == pytest.approx(2.2)
+    one = pixels(free_heat(weights, ALL, QUARTERS, 2.2))
+    assert one[-1, -1].tolist() == [*WARM[1], 204]  # the strongest
+    assert 0 < one[-1, 0, 3] < 204
     assert not one[: GRID // 2, :, 3].any()
 
 
