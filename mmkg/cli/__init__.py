@@ -10,10 +10,12 @@ import typer
 from mmkg.cli.ask import evaluate, export, predict
 from mmkg.cli.data import audit, datasets, patterns
 from mmkg.cli.fit import train
-from mmkg.cli.look import negatives
+from mmkg.cli.look import gallery, negatives
 from mmkg.terminal import main_guard, print_evaluation, print_json, print_table
 
 __all__ = ["app", "main", "main_guard", "print_evaluation", "print_json", "print_table", "train"]
+
+COMMANDS = (datasets, audit, patterns, train, evaluate, predict, negatives, gallery, export)  # as --help lists them
 
 app = typer.Typer(
     help="Complete multimodal knowledge graphs: train, evaluate, and ask by name. "
@@ -22,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (datasets, audit, patterns, train, evaluate, predict, negatives, export):  # as --help lists them
+for command in COMMANDS:
     app.command()(command)
 
 
