@@ -6,12 +6,14 @@ from mmkg.analysis.figure import draw_negatives
 from mmkg.analysis.gallery import Gallery, gallery
 from mmkg.analysis.negatives import hard_negatives, named, spread, told
 from mmkg.analysis.paths import Explainer, explain_negative
+from mmkg.analysis.report import Report, report
 
 __all__ = [
     "Explainer",
     "Explanation",
     "Gallery",
     "Lens",
+    "Report",
     "choose_questions",
     "compare_negatives",
     "draw_negatives",
@@ -19,6 +21,7 @@ __all__ = [
     "gallery",
     "hard_negatives",
     "named",
+    "report",
     "spread",
     "told",
 ]

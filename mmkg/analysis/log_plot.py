@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WIDTH, HEIGHT = 560, 330
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 26, 14, 46
 MOST_POINTS = 240
 
 

@@ -139,9 +139,10 @@ def report(
 
 
 def _name(dataset) -> str:
-    own = getattr(dataset, "name", None)
-    known = type(dataset).__name__
-    return str(own) if own and str(own).casefold() != known.casefold() else known
+    own, known = getattr(dataset, "name", None), type(dataset).__name__
+    if not own:
+        return "a graph"
+    return known if str(own).casefold() == known.casefold() else str(own)
 
 
 def _tiles(graph: SplitTriples, found: Audit) -> list[tuple[str, str]]:

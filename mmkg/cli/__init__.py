@@ -8,14 +8,25 @@ from __future__ import annotations
 import typer
 
 from mmkg.cli.ask import evaluate, export, predict
-from mmkg.cli.data import audit, datasets, patterns
+from mmkg.cli.data import audit, datasets, patterns, report
 from mmkg.cli.fit import train
 from mmkg.cli.look import gallery, negatives
 from mmkg.terminal import main_guard, print_evaluation, print_json, print_table
 
 __all__ = ["app", "main", "main_guard", "print_evaluation", "print_json", "print_table", "train"]
 
-COMMANDS = (datasets, audit, patterns, train, evaluate, predict, negatives, gallery, export)  # as --help lists them
+COMMANDS = (
+    datasets,
+    audit,
+    patterns,
+    report,
+    train,
+    evaluate,
+    predict,
+    negatives,
+    gallery,
+    export,
+)  # as --help lists them
 
 app = typer.Typer(
     help="Complete multimodal knowledge graphs: train, evaluate, and ask by name. "

@@ -1,4 +1,4 @@
-"""Commands about a dataset: which there are, what is wrong with one, which patterns its relations follow."""
+"""Commands about a dataset: which there are, what is wrong with one, what its relations are like."""
 
 from __future__ import annotations
 
@@ -64,6 +64,35 @@ def patterns(
     data = opened_dataset(dataset, root, split_policy, progress=not json).topology
     found = mine_patterns(data, min_support=min_support, min_confidence=min_confidence, progress=not json)
     typer.echo(found.table().to_json(orient="records", force_ascii=False) if json else found.page(k=k))
+
+
+def report(
+    dataset: Name,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; NAME-report.html here if not given.")] = None,
+    root: OwnRoot = None,
+    split_policy: Policy = None,
+    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
+    min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
+    paths: Annotated[bool, typer.Option("--paths/--no-paths", help="Look for compositions of relations.")] = True,
+    k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 10,
+    json: Json = False,
+) -> None:
+    """Write a page about a dataset: what its relations are like, what is wrong with it, who has pictures and texts.
+
+    Example: mmkg report worldmoji --out worldmoji.html
+    """
+    from mmkg.analysis import report as make
+
+    opened = opened_dataset(dataset, root, split_policy, progress=not json)
+    path = out or Path(f"{Path(dataset).resolve().name}-report.html")
+    options = {"min_support": min_support, "min_confidence": min_confidence, "paths": paths, "k": k}
+    made = make(opened, path, progress=not json, **options)
+    if json:
+        print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})
+        return
+    number = made.audit.findings.severity.value_counts().get
+    found = f"{number('problem', 0)} problems, {number('caution', 0)} to look at, {len(made.patterns):,} rules"
+    typer.echo(f"{made.path}: {found}; open it in a browser")
 
 
 def opened_dataset(dataset: str, root: str | None, split_policy: str | None, progress: bool):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from mmkg.analysis import gallery
+from mmkg.analysis import gallery, report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright, to look at pages in a browser")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -216,3 +216,22 @@ def test_without_scripts_everything_is_there(look, path):
     page = look(path, java_script_enabled=False)
     assert page.locator(".question").count() == 6
     assert page.locator(".question").last.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report(look, little, tmp_path, scheme):
+    made = report(little.dataset, tmp_path / "r.html", min_support=1, min_confidence=0.1)
+    for width in (1280, 390):
+        page = look(made.path, color_scheme=scheme, viewport={"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CONTRAST) == []
+    page.evaluate("for (const all of document.querySelectorAll('details')) all.open = true")
+    assert page.evaluate(CONTRAST) == []
+    page.keyboard.press("/")
+    page.keyboard.type("KIND_of")
+    assert page.locator(".relation:visible").all_text_contents()[0].startswith("kind_of")
+    assert page.locator("#count").inner_text() == "1 of 2 relations"
+    page.keyboard.press("Escape")
+    assert page.locator(".relation:visible").count() == 2
+    assert page.locator(".network circle").count() == 2
+    assert page.faults == []
