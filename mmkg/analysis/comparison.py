@@ -16,7 +16,7 @@ from mmkg.graph import Facts
 from mmkg.samplers import MMRNS, NegativeSampler
 from mmkg.samplers.mmrns.distribution import temperature
 from mmkg.samplers.mmrns.explanation import explain_positions
-from mmkg.samplers.mmrns.pool import members, random_pool
+from mmkg.samplers.mmrns.pool import random_pool
 from mmkg.samplers.mmrns.seen import Seen
 from mmkg.types import Batch, Side
 
@@ -165,9 +165,8 @@ class _Judged:
 
 def _judged(lens: Lens, batch: Batch, side: Side, facts: Facts, pool: Tensor) -> _Judged:
     sampler = lens.sampler
-    member = members(batch.relation.unique(), side, facts, pool) if sampler.pool == "typed" else None  # [U, P]
-    chunk = sampler.chunk_size or 2048
-    seen = sampler.see(batch, side, lens.model, facts, pool, None, lens.step, chunk, member)
+    plan = sampler.plan(batch, side, facts, torch.Generator(pool.device), pool)
+    seen = sampler.see(plan, lens.model, lens.step, sampler.chunk_size or 2048)
     epsilon = temperature(sampler.epsilon, lens.step, sampler.epsilon_schedule)
     inside, terms = seen.log_p > -torch.inf, []  # [b, P]
     for name in MODALITIES:

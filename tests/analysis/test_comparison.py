@@ -91,7 +91,8 @@ def test_through_is_the_modality_with_most_of_the_probability(little):
     triples, size = little.triples("train")[:9], int(little.data.num_nodes)
     table = compare_negatives([lens], little.data, triples, k=size)
     batch = Batch(*triples.unbind(1))
-    seen = lens.sampler.see(batch, "tail", lens.model, Facts.from_data(little.data), torch.arange(size), step=lens.step)
+    plan = lens.sampler.plan(batch, "tail", Facts.from_data(little.data), torch.Generator(), torch.arange(size))
+    seen = lens.sampler.see(plan, lens.model, lens.step)
     epsilon = lens.sampler.epsilon / (1 + math.log(lens.step + 1))
     assert set(table.through) == {"image", "text", "structure"}
     for (question, negative), row in table.set_index(["question", "negative"]).iterrows():
