@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from mmkg.errors import DataError
 from mmkg.evaluation import score_side
@@ -53,6 +54,7 @@ def compare_negatives(
     candidates: int = 20_000,
     batch_size: int = 32,
     seed: int = 0,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """The hardest negatives of some samplers for the same questions.
 
@@ -69,6 +71,7 @@ def compare_negatives(
         candidates: Entities that MMRNS looks at; where the graph has more, some chosen by chance.
         batch_size: Triples looked at together.
         seed: Of all chance.
+        progress: Whether to show a bar.
 
     Returns:
         One row a negative: ``question`` (its number), ``head, relation, tail, side`` (ids), ``lens`` (its number),
@@ -91,7 +94,8 @@ def compare_negatives(
     facts, known = Facts.from_data(data).to(device), {n: f.to(device) for n, f in facts_by_split(data).items()}
     own = [i for i, lens in enumerate(lenses) if isinstance(lens.sampler, MMRNS)]
     parts, asked = [], 0
-    for part in triples.to(device).split(batch_size):
+    batches = triples.to(device).split(batch_size)
+    for part in tqdm(batches, desc="negatives", leave=False, disable=not progress):
         batch = Batch(*part.unbind(1))
         for side in sides:
             drawn = {i: _drawn(lens, batch, side, facts, k, generator) for i, lens in enumerate(lenses)}

@@ -55,6 +55,7 @@ def gallery(
     candidates: int = 20_000,
     max_mb: float = 10.0,
     seed: int = 0,
+    progress: bool = False,
 ) -> Gallery:
     """Write a page that shows a run's hardest negatives beside those of another sampler.
 
@@ -74,6 +75,7 @@ def gallery(
         max_mb: Largest size of the page in millions of bytes. Pictures become smaller until they fit, then questions
             are left out; the page says so.
         seed: Of all chance.
+        progress: Whether to show a bar.
 
     Returns:
         The page, the table it shows and what it says about itself.
@@ -92,7 +94,8 @@ def gallery(
     triples = _triples(run, split, relations)
     image = next((f for lens in lenses if (f := _features(lens, "image")) is not None), None)
     chosen = choose_questions(triples, questions, None if image is None else image.present)
-    table = compare_negatives(lenses, run.data, chosen, sides=sides, k=k, candidates=candidates, seed=seed)
+    options = {"sides": sides, "k": k, "candidates": candidates, "seed": seed, "progress": progress}
+    table = compare_negatives(lenses, run.data, chosen, **options)
     if table.empty:
         raise DataError("no sampler found a negative for any question", cure="ask about other relations")
     shuffled = image is not None and "shuffled" in image.provenance

@@ -79,6 +79,7 @@ def gallery(
         candidates=candidates,
         max_mb=max_mb,
         seed=seed,
+        progress=not json,
     )
     if json:
         print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})

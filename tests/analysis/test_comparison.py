@@ -60,6 +60,19 @@ def test_uniform_draws_are_the_most_plausible_and_different(kin, lenses):
     assert not table.negative.equals(compare_negatives(lenses, kin, triples_of(kin), k=6, seed=4).negative)
 
 
+def test_held_out_truths_change_the_flags_and_nothing_else(kin, lenses):
+    triples = triples_of(kin)
+    before = compare_negatives(lenses, kin, triples, k=6)
+    rows = before[before.known == ""].drop_duplicates("question")
+    held_out = kin.test_mask.nonzero().flatten()[: len(rows)]
+    for edge, row in zip(held_out.tolist(), rows.itertuples(), strict=False):  # what was drawn becomes true
+        kin.edge_index[:, edge] = torch.tensor([row.head, row.negative])
+        kin.edge_type[edge] = row.relation
+    after = compare_negatives(lenses, kin, triples, k=6)
+    assert (after.known == "test").sum() >= len(held_out) > (before.known == "test").sum()
+    pd.testing.assert_frame_equal(after.drop(columns="known"), before.drop(columns="known"))
+
+
 def test_without_mmrns_nothing_is_known_of_similarity(kin, lenses):
     table = compare_negatives(lenses[1:], kin, triples_of(kin), k=3)
     assert table[["probability", "times", "image", "text", "structure"]].isna().all().all()
