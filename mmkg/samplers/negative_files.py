@@ -163,12 +163,13 @@ def read_negatives(path: str | Path, columns: Sequence[str] | None = None) -> pd
             raise DataError(f"is of another series than {paths[0].name}", file=other, cure="keep series apart")
     tables = []
     for part in paths:
+        there = pq.read_schema(part).names
+        if missing := [c for c in columns or STREAM.names if c not in there]:
+            raise DataError(f"no column {missing[0]!r}", file=part, cure="give a census or a stream of negatives")
         try:
             tables.append(pq.read_table(part, columns=None if columns is None else list(columns), partitioning=None))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"damaged ({error})", file=part, cure="remove it, or record anew") from None
-        if missing := [c for c in columns or STREAM.names if c not in tables[-1].column_names]:
-            raise DataError(f"no column {missing[0]!r}", file=part, cure="give a census or a stream of negatives")
     frame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     frame.attrs["provenance"] = told[-1]
     return frame
