@@ -1,8 +1,13 @@
 """What the negatives are, why they are hard, and how to see it."""
 
+from mmkg.analysis.attribution import attribute, attribution
 from mmkg.analysis.census import Census, read_census
+from mmkg.analysis.diversity import entropy, popularity, repeats
 from mmkg.analysis.explanation import Explanation
+from mmkg.analysis.falseness import false_negatives, wilson
 from mmkg.analysis.figure import draw_negatives
+from mmkg.analysis.frontier import choose_epsilon, frontier
+from mmkg.analysis.hardness import compare, drift, gradients, labelled
 from mmkg.analysis.negatives import hard_negatives, named, spread, told
 from mmkg.analysis.paths import Explainer, explain_negative
 from mmkg.analysis.recorder import Recorder
@@ -12,11 +17,24 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Recorder",
+    "attribute",
+    "attribution",
+    "choose_epsilon",
+    "compare",
     "draw_negatives",
+    "drift",
+    "entropy",
     "explain_negative",
+    "false_negatives",
+    "frontier",
+    "gradients",
     "hard_negatives",
+    "labelled",
     "named",
+    "popularity",
     "read_census",
+    "repeats",
     "spread",
     "told",
+    "wilson",
 ]

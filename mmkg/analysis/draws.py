@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mmkg.graph import Facts
 from mmkg.samplers import MMRNS, NegativeSampler
 from mmkg.samplers.mmrns.distribution import log_mixture, temperature
 from mmkg.samplers.mmrns.explanation import explain_positions
+from mmkg.samplers.mmrns.pool import members
 from mmkg.samplers.mmrns.seen import Seen
-from mmkg.types import Negatives
+from mmkg.types import Batch, Negatives, Side
 
 MODALITIES = ("image", "text", "structure")
 
@@ -79,6 +81,21 @@ def _tell_seen(sampler: MMRNS, seen: Seen, negatives: Negatives, step: int, ids:
         without[name] = torch.where(inside, log_p.exp(), 0.0)  # [B, k]
     similarity = {m: getattr(found, m) for m in MODALITIES}
     return Told(found.probability, similarity, without, inside, entropy)
+
+
+def see_all(
+    sampler: MMRNS,
+    batch: Batch,
+    side: Side,
+    model: torch.nn.Module,
+    facts: Facts,
+    step: int = 0,
+    chunk_size: int | None = 2048,
+) -> Seen:
+    """A batch's true answers compared with all entities, as :meth:`mmkg.samplers.MMRNS.see` does it with a pool."""
+    pool = torch.arange(sampler.num_entities, device=batch.relation.device)  # [N]
+    member = members(batch.relation.unique(), side, facts, pool) if sampler.pool == "typed" else None  # [U, N]
+    return sampler.see(batch, side, model, facts, pool, None, step, chunk_size, member)
 
 
 def log_without(seen: Seen, name: str, epsilon: float, rule: str) -> Tensor:
