@@ -162,6 +162,7 @@ class Census:
         drawing, own = (int(x) for x in np.random.SeedSequence((self.seed, step)).generate_state(2))
         generator = torch.Generator(trainer.device).manual_seed(drawing)
         with undisturbed(trainer.sampler, trainer.device, own), asking(trainer.model) as model:
+            trainer.sampler.eval()  # nothing is renewed in vain; its own mode comes back with the rest
             columns, invalid = ask(
                 trainer.sampler,
                 model,

@@ -79,12 +79,13 @@ def gradients(
     Returns:
         One row for each group and ``alpha``: ``source``, the columns asked for, ``questions``, ``total`` (sum over a
         question's negatives, mean over questions), ``each`` (mean over negatives), ``largest`` (of a question, mean),
-        ``vanished`` (share of questions), ``against_uniform`` (``total`` over that of uniform negatives with the same
-        alpha; NaN without a reference).
+        ``vanished`` (share of questions), ``on_false_at_least`` (share of the slopes of all questions that is on
+        held-out facts: what is learnt wrongly; a lower bound), ``against_uniform`` (``total`` over that of uniform
+        negatives with the same alpha; NaN without a reference).
     """
     if not alphas or min(alphas) < 0:
         raise DataError(f"alphas {list(alphas)}", cure="give at least one, none below 0")
-    checked(census, "source", "step", "score", *QUESTION)
+    checked(census, "source", "step", "score", "held_out", *QUESTION)
     rows, columns = grouping(census, by)
     question = rows.groupby([*dict.fromkeys([*columns, "step", *QUESTION])], observed=True).ngroup()
     score = rows.score.astype(float)
@@ -94,19 +95,22 @@ def gradients(
         weight = power / power.groupby(question).transform("sum")
         slope = 0.5 * weight / (1 + np.exp(-score))
         told = rows[columns].assign(total=slope.groupby(question).transform("sum"), each=slope)
+        told["on_false"] = slope.where(rows.held_out, 0.0)
         told["largest"] = slope.groupby(question).transform("max")
         of_question = told[~question.duplicated()].groupby(columns, observed=True, sort=True)
         found = of_question.agg(questions=("total", "size"), total=("total", "mean"), largest=("largest", "mean"))
         found["vanished"] = of_question.total.agg(lambda x: float((x < vanished).mean()))
-        found["each"] = told.groupby(columns, observed=True).each.mean()
+        whole = told.groupby(columns, observed=True, sort=True)
+        found["each"] = whole.each.mean()
+        found["on_false_at_least"] = whole.on_false.sum() / whole.each.sum()
         parts.append(found.reset_index().assign(alpha=alpha))
     found = pd.concat(parts, ignore_index=True)
     others = [*columns[1:], "alpha"]
     base = found[found.source == "uniform"].set_index(others).total.rename("base")
     found = found.join(base, on=others)
     found["against_uniform"] = found.total / found.base
-    order = [*columns, "alpha", "questions", "total", "each", "largest", "vanished", "against_uniform"]
-    return found[order]
+    measures = ["questions", "total", "each", "largest", "vanished", "on_false_at_least", "against_uniform"]
+    return found[[*columns, "alpha", *measures]]
 
 
 def labelled(censuses: Sequence[pd.DataFrame], setting: str) -> dict[str, pd.DataFrame]:

@@ -56,7 +56,8 @@ def trainer(data, sampler, *, folder=None, callbacks=(), objective=None, **setti
 
 def weights(trained):
     """Parameters and buffers of scorer and sampler."""
-    return {(name, k): v.clone() for name, m in trained._modules().items() for k, v in m.state_dict().items()}
+    both = (("model", trained.model), ("sampler", trained.sampler))
+    return {(name, k): v.clone() for name, module in both for k, v in module.state_dict().items()}
 
 
 def same(a, b):

@@ -144,6 +144,7 @@ def test_training_is_the_same_to_the_bit_with_and_without(crowd, tmp_path, name)
     assert same(weights(alone), weights(watched))
     assert torch.equal(torch_after, torch.get_rng_state())
     assert torch.equal(alone.generator.get_state(), watched.generator.get_state())
+    assert watched.sampler.training
     if name == "cached":
         assert watched.sampler.calls == alone.sampler.calls == 24
         assert len(watched.sampler.history) == 25

@@ -104,6 +104,14 @@ def test_gradients_against_uniform_and_over_time():
     assert found.vanished.to_dict() == {("sampler", 1): 0, ("sampler", 9): 0, ("uniform", 1): 0, ("uniform", 9): 1}
 
 
+def test_the_share_of_the_gradient_that_is_on_held_out_facts():
+    rows = [{"score": 2.0, "held_out": True}, {"score": 0.0, "place": 1}, {"row": 1, "score": -1.0}]
+    found = gradients(hand_made(rows), alphas=(0.5,)).on_false_at_least[0]
+    s = 1 / (1 + np.exp(-np.array([2.0, 0.0, -1.0])))
+    weight = np.exp(1.0) / (np.exp(1.0) + 1)
+    assert found == pytest.approx(weight * s[0] / (weight * s[0] + (1 - weight) * s[1] + s[2]))
+
+
 def test_without_a_reference_there_is_nothing_to_compare():
     found = gradients(hand_made([{}]))
     assert found.alpha.tolist() == [0.0, 0.5]
