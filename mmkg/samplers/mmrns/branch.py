@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkg.samplers.mmrns.guided import GuidedProjection, NormScale
+from mmkg.samplers.mmrns.guided import GuidedProjection
+from mmkg.samplers.mmrns.norm_scale import NormScale
 
 
 @dataclass
@@ -123,15 +124,10 @@ class Branch(torch.nn.Module):
         Returns:
             Shape ``[P, U, a]``.
         """
-        (_, contents, width), outputs = view.content.shape, self.outputs
+        width, outputs = self.attention_dim, self.outputs
         centred = view.content - view.content.mean(dim=-1, keepdim=True)  # [P, J, a]
-        # --- variance: symmetric, so only pairs j <= l are kept and those off the diagonal count twice
-        j, l = torch.triu_indices(contents, contents, device=centred.device)  # [Q], [Q] with Q = J (J + 1) / 2  # noqa: E741
-        gram = (centred @ centred.transpose(1, 2)).flatten(1).index_select(1, j * contents + l)  # [P, Q]
-        gram = gram * ((2.0 - (j == l).to(gram.dtype)) / width)  # [P, Q]
-        form = view.affinity.index_select(1, j) * view.affinity.index_select(1, l) * gram[..., None]  # [P, Q, O]
-        outer = guide.index_select(1, j) * guide.index_select(1, l)  # [U, Q, O]
-        scale = NormScale.apply(outer, form, view.row_mask, norm.eps)  # [P, U, O]
+        gram = centred @ centred.transpose(1, 2) / width  # [P, J, J]
+        scale = NormScale.apply(view.affinity, gram, guide, view.row_mask, norm.eps)  # [P, U, O]
         # --- projection
         weight = self.project.weight.view(-1, outputs, width).permute(2, 1, 0)  # [a, O, a'], a' the projection's output
         # Norm's bias goes through the projection too, once for each real row of the other modality

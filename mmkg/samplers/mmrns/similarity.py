@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.gated import GatedDots
 from mmkg.samplers.mmrns.parts import parts
+from mmkg.samplers.mmrns.transfer import transfer
 
 DELTA = 1e-10
 """Keeps the cosine of a zero vector finite."""
@@ -34,22 +38,35 @@ class Grouping:
     Args:
         relation_at: Position of each row's relation among ``U`` relations, shape ``[B]``; each relation occurs.
         num_relations: ``U``.
+        padded: The size to fill widths, further blocks and relations up to, from their number.
     """
 
-    def __init__(self, relation_at: Tensor, num_relations: int) -> None:
+    def __init__(self, relation_at: Tensor, num_relations: int, padded: Callable[[int], int] | None = None) -> None:
         rows = relation_at.numel()
-        self.relation_at, self.num_relations = relation_at, num_relations
         count = torch.bincount(relation_at, minlength=num_relations)  # [U]
         widest, mean = int(count.max()), -(-rows // num_relations)
         self.width = widest if num_relations * widest <= 8 * rows else 4 * mean
+        self.relation_at, self.num_relations = relation_at, num_relations
+        if padded is not None:
+            self.width, self.num_relations = padded(self.width), padded(num_relations)
         further = (count - 1).clamp(min=0) // self.width  # [U], blocks beyond a relation's first
         self.further_relation = torch.repeat_interleave(further)  # [X]
+        if padded is not None and (blocks := self.further_relation.numel()):
+            spare = self.further_relation.new_zeros(padded(blocks) - blocks)  # blocks without rows, of some relation
+            self.further_relation = torch.cat([self.further_relation, spare])  # [X]
         order = torch.argsort(relation_at, stable=True)  # [B], rows sorted by relation
         rank = torch.empty_like(order)
         rank[order] = torch.arange(rows, device=order.device) - (count.cumsum(0) - count)[relation_at[order]]  # [B]
         self.place, layer = rank % self.width, rank // self.width  # [B], [B]
-        beyond = num_relations + (further.cumsum(0) - further)[relation_at] + layer - 1  # [B]
+        beyond = self.num_relations + (further.cumsum(0) - further)[relation_at] + layer - 1  # [B]
         self.block = torch.where(layer == 0, relation_at, beyond)  # [B]
+
+    def to(self, device: torch.device | str) -> Grouping:
+        """The same grouping on another device."""
+        other = copy(self)
+        for name in ("relation_at", "further_relation", "place", "block"):
+            setattr(other, name, transfer(getattr(self, name), device))
+        return other
 
     def similarities(self, positive: Tensor, candidates: Tensor, detach_norms: bool = False) -> Tensor:
         """Cosine of each row's positive and each candidate under the row's relation.
