@@ -116,7 +116,9 @@ class Features:
         if self.shape[0] == 0:
             return torch.zeros((*mask.shape, self.shape[2]), device=device), mask.to(device)
         if isinstance(self.values, Tensor):
-            values = self.values.index_select(0, safe.to(self.values.device)).to(device, torch.float32)  # [n, R, D], a copy
+            values = self.values.index_select(0, safe.to(self.values.device)).to(
+                device, torch.float32
+            )  # [n, R, D], a copy
         else:  # memory-mapped: only the rows asked for are read; torch widens float16 many times faster than numpy
             values = torch.from_numpy(np.asarray(self.values[safe.cpu().numpy()])).to(device, torch.float32)
         mask = mask.to(device)

@@ -11,7 +11,6 @@ from mmkg.graph import Facts
 from mmkg.samplers import MMRNS, NegativeSampler
 from mmkg.samplers.mmrns.distribution import log_mixture, temperature
 from mmkg.samplers.mmrns.explanation import explain_positions
-from mmkg.samplers.mmrns.pool import members
 from mmkg.samplers.mmrns.seen import Seen
 from mmkg.types import Batch, Negatives, Side
 
@@ -93,9 +92,10 @@ def see_all(
     chunk_size: int | None = 2048,
 ) -> Seen:
     """A batch's true answers compared with all entities, as :meth:`mmkg.samplers.MMRNS.see` does it with a pool."""
-    pool = torch.arange(sampler.num_entities, device=batch.relation.device)  # [N]
-    member = members(batch.relation.unique(), side, facts, pool) if sampler.pool == "typed" else None  # [U, N]
-    return sampler.see(batch, side, model, facts, pool, None, step, chunk_size, member)
+    device = batch.relation.device
+    # a generator of its own: which known answers are looked up besides shows in nothing here
+    plan = sampler.plan(batch, side, facts, torch.Generator(device), torch.arange(sampler.num_entities, device=device))
+    return sampler.see(plan, model, step, chunk_size)
 
 
 def log_without(seen: Seen, name: str, epsilon: float, rule: str) -> Tensor:
