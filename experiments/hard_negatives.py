@@ -10,8 +10,9 @@ negatives beside it. "uniform" and "NSCaching" weigh negatives alike, "self-adve
 sampler that this version does not have is left out, and the output says so. Validation facts alone choose anything;
 test facts serve to tell what is false about a negative, nothing is selected by them.
 
---record writes one JSON a dataset to experiments/results/hard_negatives and draws hard_negatives.png there. --gumbel
-adds MMRNS with the Gumbel gradient reversed and left out. What was done already in --out is taken from there.
+--record writes one JSON a dataset to experiments/results/hard_negatives, and there draws hard_negatives.png and writes
+table.md from all of them. --gumbel adds MMRNS with the Gumbel gradient reversed and left out. What was done already in
+--out is taken from there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from common import RESULTS, mean_sd
+from hard_negatives_page import FOLDER, LAST, draw, summary
 
 import mmkg.samplers
 from mmkg.analysis import (
@@ -41,8 +42,6 @@ from mmkg.analysis import (
     popularity,
     repeats,
 )
-from mmkg.analysis.census_plots import plot_course, plot_frontier, plot_rates
-from mmkg.analysis.falseness import wilson
 from mmkg.cli import main_guard, print_table
 from mmkg.errors import DataError
 from mmkg.graph import Facts
@@ -50,9 +49,6 @@ from mmkg.run import RunConfig, SamplerConfig, open_dataset, write_json
 from mmkg.run.build import build_scorer, used_features
 from mmkg.run.record import device_name, versions
 from mmkg.training import SelfAdversarial, TrainConfig, Trainer, stream
-
-FOLDER = RESULTS / "hard_negatives"
-LAST = 0.25  # the summary is over the probes in this last part of the training
 
 
 @dataclass(frozen=True)
@@ -205,76 +201,6 @@ def seen(rows: pd.DataFrame, data, alpha: float) -> dict:
     return {name: table.to_dict("records") for name, table in tables.items()}
 
 
-def summary(name: str, found: list[dict]) -> dict[str, str]:
-    """A variant over its seeds as a row of the table."""
-
-    def late(column: str) -> list[float]:
-        last = [[r[column] for r in f["course"] if r["step"] > (1 - LAST) * f["course"][-1]["step"]] for f in found]
-        return [sum(values) / len(values) for values in last]
-
-    def false(source: str) -> str:
-        rows = [r for f in found for r in f["false"] if r["source"] == source]
-        k, n = sum(r["false"] for r in rows), sum(r["negatives"] for r in rows)
-        low, high = wilson(k, n)
-        return f"{k / n:.2%} ({low:.2%} to {high:.2%})"
-
-    drawn = [next(r for r in f["popularity"] if r["source"] == "sampler") for f in found]
-    return {
-        "negatives": name,
-        "valid MRR": mean_sd([f["valid_mrr"] for f in found]),
-        "score above the answer": mean_sd(late("above"), 3),
-        "beat a uniform one": mean_sd(late("beats_uniform"), 3),
-        "held-out facts, at least": false("sampler"),
-        "uniform ones, same model": false("uniform"),
-        "gradient": mean_sd(late("total"), 4),
-        "vanished": mean_sd(late("vanished"), 3),
-        "gradient on held-out facts": mean_sd(late("on_false_at_least"), 4),
-        "drawn last time too": mean_sd(late("since_last"), 3),
-        "degree / uniform": mean_sd([d["ratio"] for d in drawn], 2),
-        "seconds": f"{sum(f['seconds'] for f in found) / len(found):.0f}",
-    }
-
-
-def draw(path: Path) -> None:
-    """One row a dataset, from the recorded JSONs."""
-    from matplotlib.figure import Figure
-
-    entries = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(FOLDER.glob("*.json"))]
-    if not entries:
-        raise DataError("nothing is recorded yet", file=FOLDER, cure="run with --record first")
-    figure = Figure(figsize=(22, 4.6 * len(entries)), layout="constrained")
-    for line, entry in zip(figure.subplots(len(entries), 5, squeeze=False), entries, strict=True):
-        course, rates = over_seeds(entry, "course"), over_seeds(entry, "false_by_category")
-        plot_course(course, "above", line[0], line="variant")
-        plot_course(course, "total", line[1], line="variant", log=True)
-        plot_course(course, "on_false_at_least", line[2], line="variant")
-        rates = (
-            rates[rates.source == "sampler"].groupby(["variant", "category"], sort=False)[["negatives", "false"]].sum()
-        )
-        low, high = wilson(rates.false, rates.negatives)
-        rates = rates.assign(rate_at_least=rates.false / rates.negatives, low=low, high=high).reset_index()
-        plot_rates(rates, line[3], bar="variant")
-        tables = {v: pd.DataFrame(f[0]["frontier"]) for v, f in entry["variants"].items() if "frontier" in f[0]}
-        plot_frontier(tables, line[4])
-        line[4].set_title("MMRNS at the end, by ε (validation facts)", fontsize=8, color="#555555")
-        line[0].set_title(f"{entry['dataset']}, {entry['steps']:,} steps", loc="left", fontsize=11, fontweight="bold")
-    figure.savefig(path, dpi=90, facecolor="white")
-    print(f"drawn in {path}")
-
-
-def over_seeds(entry: dict, table: str) -> pd.DataFrame:
-    """A table of all variants, with the mean over seeds where it is a course."""
-    rows = [
-        pd.DataFrame(f[table]).assign(variant=v, seed=seed)
-        for v, found in entry["variants"].items()
-        for seed, f in enumerate(found)
-    ]
-    frame = pd.concat(rows, ignore_index=True)
-    if table != "course":
-        return frame
-    return frame.groupby(["variant", "step"], sort=False).mean(numeric_only=True).reset_index()
-
-
 def main() -> None:
     args = arguments()
     for name in () if args.draw else args.datasets:
@@ -295,7 +221,9 @@ def main() -> None:
                     print(f"left out: this version has no sampler {variant.sampler!r}")
                     missing.append(label)
         rows = [summary(label, found) for label, found in variants.items()]
-        print_table(rows, f"{name}: the last {LAST:.0%} of {args.steps} steps; {args.probe} questions on both sides")
+        shown = ("negatives", "valid MRR", "score above the answer", "held-out facts, at least", "gradient", "seconds")
+        short = [{column: row[column] for column in shown} for row in rows]
+        print_table(short, f"{name}: the last {LAST:.0%} of {args.steps} steps; {args.probe} questions on both sides")
         if args.record:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             entry = {
@@ -317,7 +245,7 @@ def main() -> None:
             FOLDER.mkdir(parents=True, exist_ok=True)
             write_json(FOLDER / f"{name}.json", entry)
     if args.record or args.draw:
-        draw(FOLDER / "hard_negatives.png")
+        draw()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ LABELS = {
     "rate_at_least": "negatives that are held-out facts (at least)",
     "false_at_least": "negatives that are held-out facts (at least)",
     "total": "gradient on a question's negatives",
+    "on_false_at_least": "share of the gradient on held-out facts (at least)",
     "vanished": "questions whose gradient has vanished",
     "entropy": "entropy (nats)",
     "effective": "effective number of negatives",
@@ -102,9 +103,13 @@ def plot_frontier(tables: pd.DataFrame | Mapping[str, pd.DataFrame], axis=None, 
         _check(table, hardness, "false_at_least", "epsilon")
         part, colour = table.sort_values("epsilon"), COLOURS[number % len(COLOURS)]
         axis.plot(part[hardness], part.false_at_least, color=colour, marker="o", markersize=4, label=str(label))
-        for row in part.itertuples():
-            where = getattr(row, hardness), row.false_at_least
-            axis.annotate(f"ε {row.epsilon:g}", where, xytext=(4, -3), textcoords="offset points", fontsize=7)
+        points = part[[hardness, "false_at_least"]].to_numpy()
+        apart = np.ptp(points, axis=0).clip(min=1e-12) * 0.04  # nearer than this, labels would lie on one another
+        labelled = np.full(2, np.inf)
+        for epsilon, point in zip(part.epsilon, points, strict=True):
+            if (np.abs(point - labelled) > apart).any():
+                axis.annotate(f"ε {epsilon:g}", point, xytext=(4, -3), textcoords="offset points", fontsize=7)
+                labelled = point
         splits += table.attrs.get("splits", [])
     _words(axis, hardness, "false_at_least")
     if splits:
