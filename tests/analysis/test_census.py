@@ -342,3 +342,27 @@ def test_damaged_files_are_told(crowd, tmp_path):
     hand_made([{}]).to_parquet(path)
     with pytest.raises(DataError, match=rf"{path.name}: no whole file of negatives"):
         read_census(tmp_path)
+
+
+def test_a_hundred_thousand_entities_and_a_relation_with_one_triple(tmp_path):
+    from torch_geometric.data import Data
+
+    from mmkg.analysis import drift, false_negatives, popularity, repeats
+
+    generator = torch.Generator().manual_seed(0)
+    n, count = 100_000, 600
+    edges = torch.randint(n, (2, count), generator=generator)
+    kind = torch.randint(1, 5, (count,), generator=generator)
+    kind[0] = 0  # the only triple of relation 0
+    data = Data(edge_index=edges, edge_type=kind, num_nodes=n, num_relations=5)
+    number = torch.arange(count)
+    data.train_mask, data.val_mask, data.test_mask = number < 500, (number >= 500) & (number < 550), number >= 550
+    probe = torch.stack([edges[0], kind, edges[1]], dim=1)[:30]
+    watcher = Census(data, tmp_path, overhead=None, every=4, probe=probe)
+    trainer(data, UniformSampler(n, 6), callbacks=[watcher], steps=4, validate_every=0).fit()
+    rows = watcher.frame()
+    assert (rows[rows.r == 0].category == "1-1").all()
+    assert popularity(rows, data, ()).distinct.between(100, 30 * 2 * 6 * 2).all()
+    assert len(false_negatives(rows, "category")) >= 2
+    assert drift(rows).negatives.tolist() == [360] * 4
+    assert repeats(rows).ever.fillna(0).max() < 0.01
