@@ -187,7 +187,7 @@ def seen(rows: pd.DataFrame, data, alpha: float) -> dict:
     tables = {
         "course": course,
         "false_over_time": false_negatives(drawn, "step"),
-        "false_by_category": false_negatives(late, "category"),
+        "false_by_category": false_negatives(late, ["category", "side"]),
         "false_by_pattern": false_negatives(late, "pattern"),
         "false": false_negatives(late),
         "popularity": popularity(late, data, ()),

@@ -52,22 +52,24 @@ def draw() -> None:
     entries = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(FOLDER.glob("*.json"))]
     if not entries:
         raise DataError("nothing is recorded yet", file=FOLDER, cure="run with --record first")
-    figure = Figure(figsize=(22, 4.6 * len(entries)), layout="constrained")
+    figure = Figure(figsize=(22, 4.8 * len(entries)), layout="constrained")
     for line, entry in zip(figure.subplots(len(entries), 5, squeeze=False), entries, strict=True):
         course, rates = over_seeds(entry, "course"), over_seeds(entry, "false_by_category")
-        plot_course(course, "above", line[0], line="variant")
+        plot_course(course, "beats_uniform", line[0], line="variant")
         plot_course(course, "total", line[1], line="variant", log=True)
         plot_course(course, "on_false_at_least", line[2], line="variant")
-        rates = (
-            rates[rates.source == "sampler"].groupby(["variant", "category"], sort=False)[["negatives", "false"]].sum()
-        )
+        rates = rates[rates.source == "sampler"].assign(asked=rates.category + "\n" + rates.side)
+        rates = rates.groupby(["variant", "asked"], sort=False)[["negatives", "false"]].sum()
         low, high = wilson(rates.false, rates.negatives)
         rates = rates.assign(rate_at_least=rates.false / rates.negatives, low=low, high=high).reset_index()
-        plot_rates(rates, line[3], bar="variant")
+        plot_rates(rates, line[3], group="asked", bar="variant")
+        line[3].set_xlabel("relation category and side asked for", fontsize=9)
         tables = {v: pd.DataFrame(f[0]["frontier"]) for v, f in entry["variants"].items() if "frontier" in f[0]}
         plot_frontier(tables, line[4])
         line[4].set_title("MMRNS at the end, by ε (validation facts)", fontsize=8, color="#555555")
         line[0].set_title(f"{entry['dataset']}, {entry['steps']:,} steps", loc="left", fontsize=11, fontweight="bold")
+        for axis in (line[1], line[2], line[3], *([line[4]] if len(tables) == 1 else [])):
+            axis.get_legend().remove()  # the first says it for all
     figure.savefig(FOLDER / "hard_negatives.png", dpi=90, facecolor="white")
     (FOLDER / "table.md").write_text("\n".join(line for e in entries for line in page(e)), encoding="utf-8")
     print(f"figure and table are in {FOLDER}")
