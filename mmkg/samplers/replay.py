@@ -72,7 +72,7 @@ class Replay(NegativeSampler):
         self.num_relations, self.match, self.steps_per_epoch = int(data.num_relations), match, steps_per_epoch
         index = _index(frame, "epoch" if match == "epoch" else "step", self, Path(path))
         for name, values in index.items():  # not saved with a model: the stream is kept where it is
-            self.register_buffer(name, torch.from_numpy(values), persistent=False)
+            self.register_buffer(f"stream_{name}", torch.from_numpy(values), persistent=False)
         self.register_buffer("_counts", torch.zeros(3, dtype=torch.long))
 
     @property
@@ -96,10 +96,10 @@ class Replay(NegativeSampler):
         """
         self._check(side, facts)
         key = self.question_key(batch.head, batch.relation, batch.tail, side == "head")  # [B]
-        question = torch.searchsorted(self.questions, key).clamp(max=self.questions.numel() - 1)  # [B]
+        question = torch.searchsorted(self.stream_questions, key).clamp(max=self.stream_questions.numel() - 1)  # [B]
         entry, found = self._find(question, step if self.steps_per_epoch is None else step // self.steps_per_epoch, key)
-        found &= self.questions[question] == key  # [B]
-        ids = self.ids[entry]  # [B, K]
+        found &= self.stream_questions[question] == key  # [B]
+        ids = self.stream_ids[entry]  # [B, K]
         recorded = (ids >= 0) & found[:, None]  # [B, K]
         ids = ids.clamp(min=0)
         known = facts.mask(batch, side, ids) | (ids == batch.answer(side)[:, None])  # [B, K]
@@ -116,20 +116,20 @@ class Replay(NegativeSampler):
 
     def _find(self, question: Tensor, time: int, key: Tensor) -> tuple[Tensor, Tensor]:
         """Entry of each question ``[B]`` at a time, any where there is none, and whether there is one."""
-        latest, times = self.match == "latest", self.times.numel()
-        at = int(torch.searchsorted(self.times, time, right=latest)) - latest
-        if not 0 <= at < times or (not latest and int(self.times[at]) != time):
+        latest, times = self.match == "latest", self.stream_times.numel()
+        at = int(torch.searchsorted(self.stream_times, time, right=latest)) - latest
+        if not 0 <= at < times or (not latest and int(self.stream_times[at]) != time):
             return torch.zeros_like(question), torch.zeros_like(question, dtype=torch.bool)
         wanted = question * times + at  # [B]
         if latest:  # the last entry at or before it, if that is one of the same question
-            last = (torch.searchsorted(self.entries, wanted, right=True) - 1).clamp(min=0)  # [B]
-            wanted = torch.where(self.entries[last] // times == question, self.entries[last], -1)  # [B]
-        start = torch.searchsorted(self.entries, wanted)  # [B]
-        count = torch.searchsorted(self.entries, wanted, right=True) - start  # [B]
+            last = (torch.searchsorted(self.stream_entries, wanted, right=True) - 1).clamp(min=0)  # [B]
+            wanted = torch.where(self.stream_entries[last] // times == question, self.stream_entries[last], -1)  # [B]
+        start = torch.searchsorted(self.stream_entries, wanted)  # [B]
+        count = torch.searchsorted(self.stream_entries, wanted, right=True) - start  # [B]
         found = count > 0
         # a triple that is in a batch twice was recorded twice: the second time its second draws come
         entry = start + _occurrence(key).minimum((count - 1).clamp(min=0))  # [B]
-        return entry.clamp(max=self.entries.numel() - 1), found
+        return entry.clamp(max=self.stream_entries.numel() - 1), found
 
 
 def _occurrence(key: Tensor) -> Tensor:
