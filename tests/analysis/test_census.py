@@ -13,6 +13,7 @@ from census_world import Cached, hand_made, mmrns, same, trainer, weights
 
 from mmkg.analysis.census import Census, read_census
 from mmkg.analysis.census_rows import CENSUS
+from mmkg.analysis.recorder import Recorder
 from mmkg.errors import DataError
 from mmkg.graph import Facts, mine_patterns, relation_categories
 from mmkg.samplers import UniformSampler
@@ -50,11 +51,12 @@ def taken(crowd_once, tmp_path_factory):
     return data, trained, watcher
 
 
-def test_it_looks_like_a_callback():
+@pytest.mark.parametrize("kind", [Census, Recorder])
+def test_it_looks_like_a_callback(kind):
     for name, method in inspect.getmembers(Callback, inspect.isfunction):
         if name.startswith("on_"):
             wanted = list(inspect.signature(method).parameters)
-            assert list(inspect.signature(getattr(Census, name)).parameters) == wanted
+            assert list(inspect.signature(getattr(kind, name)).parameters) == wanted
 
 
 def test_rows_are_those_of_the_schema_and_of_the_plan(taken):
