@@ -25,6 +25,7 @@ from mmkg.training.checkpoint import Checkpoints, flatten_optimizer, restore_opt
 from mmkg.training.config import TrainConfig
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
 from mmkg.training.seeds import stream
+from mmkg.training.sides import joined
 from mmkg.types import SIDES, Batch, Side
 
 
@@ -191,6 +192,10 @@ class Trainer:
         if not self.objective.needs_negatives:
             return {"objective": self.objective(score_side(self.model, batch, side), batch.answer(side), batch.weight)}
         self.sampler.train()
+        questions = self.sampler.questions(batch, side, self.facts, self.generator)
+        return joined([part for part, _ in questions], [self._against_negatives(*q) for q in questions])
+
+    def _against_negatives(self, batch: Batch, side: Side) -> dict[str, Tensor]:
         negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, self.step)
         positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
@@ -228,9 +233,8 @@ class Trainer:
             self.waited += 1
             if self.config.patience is not None and self.waited >= self.config.patience:
                 self.result.stopped = "patience"
-        bar.write(
-            f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}"
-        ) if self.progress else None
+        if self.progress:
+            bar.write(f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}")
         for callback in self.callbacks:
             callback.on_validation(self, self.step, found)
 

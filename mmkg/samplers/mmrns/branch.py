@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmkg.samplers.mmrns.guided import GuidedProjection
 from mmkg.samplers.mmrns.norm_scale import NormScale
+from mmkg.samplers.mmrns.plain import compute, guided_projection, norm_scale
 
 
 @dataclass
@@ -127,13 +128,14 @@ class Branch(torch.nn.Module):
         width, outputs = self.attention_dim, self.outputs
         centred = view.content - view.content.mean(dim=-1, keepdim=True)  # [P, J, a]
         gram = centred @ centred.transpose(1, 2) / width  # [P, J, J]
-        scale = NormScale.apply(view.affinity, gram, guide, view.row_mask, norm.eps)  # [P, U, O]
+        scale = compute(NormScale, norm_scale, view.affinity, gram, guide, view.row_mask, norm.eps)  # [P, U, O]
         # --- projection
         weight = self.project.weight.view(-1, outputs, width).permute(2, 1, 0)  # [a, O, a'], a' the projection's output
         # Norm's bias goes through the projection too, once for each real row of the other modality
         bias = torch.einsum("oax,a->ox", weight.transpose(0, 1), norm.bias)  # [O, a']
         rest = rest + view.row_mask.to(bias.dtype) @ bias  # [P, a']
-        return GuidedProjection.apply(centred * norm.weight, view.affinity, weight, scale, guide, rest)  # [P, U, a']
+        given = (centred * norm.weight, view.affinity, weight, scale, guide, rest)
+        return compute(GuidedProjection, guided_projection, *given)  # [P, U, a']
 
     def _project(self, rows: Tensor) -> Tensor:
         """Rows ``[n, O, a]`` flattened and projected without bias, ``[n, a]``."""

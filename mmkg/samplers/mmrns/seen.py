@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +42,12 @@ class Seen:
     positions: Tensor | None = None
 
 
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """A region without autocast on a device, which may know none."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
 def see(
     views: Views,
     plan: Plan,
@@ -64,7 +71,7 @@ def see(
         ValueError: If the model is not as wide as the views were told.
     """
     pool, answers, at = plan.pool, plan.answers, plan.pair_at
-    with torch.autocast(pool.device.type, enabled=False):  # half precision would ruin the folded variances
+    with full_precision(pool.device):  # half precision would ruin the folded variances
         relation, embeddings = model.relation(plan.relations, plan.side), model.entity(pool)  # [U, d_r], [P, d]
         views.check_widths(embeddings, relation)
         relation = relation.to(views.dtype)

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.gated import GatedDots
 from mmkg.samplers.mmrns.parts import parts
+from mmkg.samplers.mmrns.plain import compute, dots_and_norms, gated_dots
 from mmkg.samplers.mmrns.transfer import transfer
 
 DELTA = 1e-10
@@ -83,7 +84,7 @@ class Grouping:
         if candidates.shape[1] == 1:
             right = norms(candidates[:, 0], detach_norms)  # [P]
             return cosine(positive @ candidates[:, 0].T, left[:, None], right)  # [B, P]
-        dot, right = _DotsAndNorms.apply(self._blocks(positive), candidates, self.further_relation)
+        dot, right = compute(DotsAndNorms, dots_and_norms, self._blocks(positive), candidates, self.further_relation)
         return self._cosines(dot, left, right, detach_norms)
 
     def gated_similarities(
@@ -101,7 +102,8 @@ class Grouping:
         Returns:
             Shape ``[B, P]``, between -1 and 1.
         """
-        dot, right = GatedDots.apply(self._blocks(positive), entity, of_entity, of_relation, self.further_relation)
+        given = (self._blocks(positive), entity, of_entity, of_relation, self.further_relation)
+        dot, right = compute(GatedDots, gated_dots, *given)
         return self._cosines(dot, norms(positive, detach_norms), right, detach_norms)
 
     def _blocks(self, positive: Tensor) -> Tensor:
@@ -114,10 +116,10 @@ class Grouping:
         right = right.detach() if detach_norms else right
         # index_select and not brackets, whose gradient is several times slower
         dot = dot.flatten(0, 1).index_select(0, self.block * self.width + self.place)  # [B, P]
-        return cosine(dot, left[:, None], right.T.index_select(0, self.relation_at))  # [B, P]
+        return cosine(dot, left[:, None], right.index_select(1, self.relation_at).T)  # [B, P]
 
 
-class _DotsAndNorms(torch.autograd.Function):
+class DotsAndNorms(torch.autograd.Function):
     """Inner products with blocked positives, and norms, of candidates ``[P, U, a]``.
 
     Candidates are the largest tensor of a step. Autograd would walk over it some eight times to join both gradients,
@@ -125,7 +127,7 @@ class _DotsAndNorms(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, blocked, candidates, further):
+    def forward(ctx, blocked, candidates, further):  # noqa: D102 - the class says it
         count, relations, _ = candidates.shape
         dot = blocked.new_empty(*blocked.shape[:2], count)  # [U + X, w, P]
         norm = candidates.new_empty(count, relations)  # [P, U]
@@ -142,7 +144,7 @@ class _DotsAndNorms(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, to_dot, to_norm):
+    def backward(ctx, to_dot, to_norm):  # noqa: D102
         blocked, candidates, further, norm = ctx.saved_tensors
         (count, relations, _), to_blocked = candidates.shape, torch.zeros_like(blocked)  # [U + X, w, a]
         to_candidates = torch.empty_like(candidates) if to_dot is not None else torch.zeros_like(candidates)

@@ -17,7 +17,7 @@ class Views(torch.nn.Module):
     """Holds KCA, the structure gate and the features, and compares positives with candidates.
 
     Features are gathered by ids in each step, so that they may stay memory-mapped on disk; they are no part of the
-    module's state.
+    module's state. Those in memory follow the module to its device; a GPU waits in each step for those on disk.
 
     Args:
         entity_dim: Width ``d`` of an entity's embedding.
@@ -70,6 +70,14 @@ class Views(torch.nn.Module):
             self.gate = StructureGate(entity_dim, relation_dim, gate_dim, gate_layers)
         for name, features in self.features.items():
             self.register_buffer(f"{name}_present", _present(features), persistent=False)  # [N]
+
+    def _apply(self, fn, recurse=True):
+        """Move (or cast) the module, and features in memory to where it lies; those on disk are read from there."""
+        super()._apply(fn, recurse)
+        device = next(self.parameters()).device
+        moved = {name: f.to(device) for name, f in self.features.items() if isinstance(f.values, Tensor)}
+        self.features |= moved
+        return self
 
     def check_widths(self, entity: Tensor, relation: Tensor) -> None:
         """Raise ValueError where a model's embeddings ``[..., d]`` or ``[..., d_r]`` are not as wide as was said."""
@@ -209,6 +217,7 @@ class Views(torch.nn.Module):
 
 def _present(features: Features) -> Tensor:
     """True for entities with at least one real row, shape ``[N]``."""
-    present = features.present.clone()  # [N]
-    present[present.clone()] = features.mask.to(present.device).any(dim=1)[features.row[present]]
-    return present
+    if features.shape[0] == 0:
+        return features.present
+    some = features.mask.any(dim=1)  # [M]
+    return features.present & some[features.row.clamp(min=0).to(some.device)].to(features.row.device)
