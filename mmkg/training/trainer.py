@@ -149,8 +149,11 @@ class Trainer:
                     self.result.seconds = self._seconds_before + time.perf_counter() - started
                 saved = self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0
                 ended = self.step == self.config.steps or self.result.stopped == "patience"
-                if self.checkpoints is not None and (saved or stop.asked or ended):
-                    self._save()
+                if saved or stop.asked or ended:
+                    for callback in self.callbacks:
+                        callback.on_checkpoint(self, self.step)
+                    if self.checkpoints is not None:
+                        self._save()
                 if stop.asked:
                     where = "" if self.checkpoints is None else f"; the checkpoint is in {self.checkpoints.folder}"
                     raise TrainingInterrupted(f"stopped after step {self.step} of {self.config.steps}{where}")
@@ -230,9 +233,8 @@ class Trainer:
             self.waited += 1
             if self.config.patience is not None and self.waited >= self.config.patience:
                 self.result.stopped = "patience"
-        bar.write(
-            f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}"
-        ) if self.progress else None
+        if self.progress:
+            bar.write(f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}")
         for callback in self.callbacks:
             callback.on_validation(self, self.step, found)
 

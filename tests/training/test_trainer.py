@@ -309,3 +309,26 @@ def test_true_triples_outside_all_splits_filter_validation_and_not_training(kin)
     triple = [torch.tensor([x]) for x in (0, 0, 30)]
     assert trainer.validation_filter.contains(*triple)
     assert not trainer.facts.contains(*triple)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_callbacks_are_told_when_a_checkpoint_is_due(kin, tmp_path, kept):
+    class Due(Callback):
+        def __init__(self, stop_at=None):
+            self.steps, self.stop_at = [], stop_at
+
+        def on_step(self, trainer, step, losses):
+            if step == self.stop_at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def on_checkpoint(self, trainer, step):
+            assert not kept or f"step-{step:08d}.safetensors" not in {p.name for p in trainer.checkpoints.paths()}
+            self.steps.append(step)
+
+    due, settings = Due(), {"steps": 25, "checkpoint_every": 10, "validate_every": 0}
+    make(kin, folder=tmp_path / "whole" if kept else None, callbacks=[due], **settings).fit()
+    assert due.steps == [10, 20, 25]
+    stopped = Due(stop_at=13)
+    with pytest.raises(TrainingInterrupted):
+        make(kin, folder=tmp_path / "parts" if kept else None, callbacks=[stopped], **settings).fit()
+    assert stopped.steps == [10, 13]
