@@ -98,9 +98,13 @@ def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Feature
 def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:
     """The scorer, initialised by the run's seed."""
     kind = SCORERS[config.scorer]
-    takes_margin = "margin" in inspect.signature(kind.__init__).parameters  # distance scorers do
     torch.manual_seed(stream(config.train.seed, "scorer"))
-    options = {"margin": config.margin} if takes_margin else {}
+    wanted = {"margin": config.margin, "initial_std": config.initial_std, "reciprocal": config.reciprocal}
+    takes = inspect.signature(kind.__init__).parameters  # a margin is for distance scorers, a spread for bilinear ones
+    options = {name: value for name, value in wanted.items() if name in takes}
+    for name in ("reciprocal", "initial_std"):
+        if wanted[name] and name not in takes:
+            raise DataError(f"{config.scorer} has no option {name}", cure="leave it out")
     return kind(num_nodes, num_relations, config.dim, **options)
 
 

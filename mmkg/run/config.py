@@ -69,10 +69,15 @@ class RunConfig:
         scorer: Name out of :data:`mmkg.scorers.SCORERS`.
         dim: ``hidden_channels`` of the scorer.
         margin: Margin of a distance scorer; unused by bilinear ones.
+        reciprocal: Whether heads are asked for by relations of their own, see :class:`mmkg.scorers.Scorer`.
+        initial_std: Standard deviation of a bilinear scorer's normal initialisation; its own rule if None.
         objective: Name out of :data:`mmkg.training.OBJECTIVES`.
         alpha: Temperature of the self-adversarial weights, in the objective and in MMRNS's contrastive loss.
+        label_smoothing: Of the objectives over all entities, in [0, 1).
         sampler: How negatives are drawn.
         train: How long and how is trained.
+        refit: Whether to train on train and validation together, for a number of epochs that an earlier run chose on
+            validation; see :func:`mmkg.run.refit_config`.
         warm_start: Folder of an earlier run whose embeddings to start from.
     """
 
@@ -82,11 +87,20 @@ class RunConfig:
     scorer: str = "rotate"
     dim: int = 100
     margin: float = 6.0
+    reciprocal: bool = False
+    initial_std: float | None = None
     objective: str = "self_adversarial"
     alpha: float = 0.5
+    label_smoothing: float = 0.0
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
+    refit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.refit and self.train.validate_every:
+            problem = f"refit with validate_every {self.train.validate_every}: validation is trained on"
+            raise DataError(problem, cure="set validate_every to 0")
 
     @property
     def draws_negatives(self) -> bool:

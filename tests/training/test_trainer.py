@@ -56,7 +56,7 @@ def make(data, *, folder=None, callbacks=(), objective=None, scorer=RotatE, samp
 
 
 def weights(trainer):
-    return {k: v.clone() for m in trainer._modules().values() for k, v in m.state_dict().items()}
+    return {k: v.clone() for m in trainer.modules.values() for k, v in m.state_dict().items()}
 
 
 def same(a, b):
@@ -300,7 +300,7 @@ def test_no_two_purposes_and_no_two_seeds_share_a_stream():
 def test_losses_are_not_hoarded_without_validation(kin):
     trainer = make(kin, steps=150, validate_every=0)
     trainer.fit()
-    assert len(trainer._losses) == 100
+    assert len(trainer.losses) == 100
 
 
 def test_true_triples_outside_all_splits_filter_validation_and_not_training(kin):
