@@ -22,6 +22,9 @@ class TrainConfig:
         batch_size: Positive triples a step.
         both_sides: Whether each step asks each triple for its tail and for its head, and sums the two losses; else the
             sides take turns.
+        together: With ``both_sides``: most triples of one question that stay together when triples are shuffled. A full
+            softmax scores a question once however many triples of a batch ask it, so that a number such as 8 may halve
+            the work; each side then has an order of its own.
         optimizer: Of the scorer, a name out of :data:`mmkg.training.OPTIMIZERS`. A sampler that learns has Adam.
         learning_rate: Of the scorer.
         sampler_learning_rate: Adam's rate for a sampler that learns.
@@ -47,6 +50,7 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int = 256
     both_sides: bool = False
+    together: int = 1
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     sampler_learning_rate: float = 1e-4
@@ -67,7 +71,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "keep_checkpoints"):
+        for name in ("steps", "batch_size", "keep_checkpoints", "together"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
         if self.epochs is not None and self.epochs < 1:
@@ -83,6 +87,8 @@ class TrainConfig:
             raise ValueError(f"clip is {self.clip}, must be above 0")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule {self.schedule!r}: choose one of {', '.join(SCHEDULES)}")
+        if self.together > 1 and not self.both_sides:
+            raise ValueError(f"together is {self.together}, which needs both_sides")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer {self.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
         if self.regulariser is not None and self.regulariser not in REGULARISERS:

@@ -27,6 +27,8 @@ def save(trainer: Trainer) -> None:
         tensors |= {f"optimizer{i}.{k}": v for k, v in state.items()}
         optimizer_meta.append(meta)
     order, place = trainer.batches.state()
+    if trainer.head_batches is not None:
+        tensors["random.head_order"], _ = trainer.head_batches.state()  # its place is the same
     tensors |= {
         "random.order": order,
         "random.sampling": trainer.generator.get_state(),
@@ -78,6 +80,8 @@ def restore(trainer: Trainer) -> None:
     if trainer.accelerator.scaler is not None and meta["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(meta["scaler"])
     trainer.batches.restore(tensors["random.order"], meta["place"])
+    if trainer.head_batches is not None:
+        trainer.head_batches.restore(tensors["random.head_order"], meta["place"])
     trainer.generator.set_state(tensors["random.sampling"])
     torch.set_rng_state(tensors["random.torch"])
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]

@@ -25,7 +25,7 @@ class StepLoss:
     """What is minimised on a batch, in named parts that add up.
 
     Over both sides the loss is the sum of the sides' losses. Where scores of all entities are plain products of queries
-    and the table of entities, the questions of both sides go through one product.
+    and the table of entities, the questions of both sides go through one product, each question once.
 
     Args:
         model: The scorer.
@@ -51,30 +51,28 @@ class StepLoss:
         self.config, self.generator, self.watch = config, generator, watch
         self.regulariser = None if config.regulariser is None else REGULARISERS[config.regulariser]()
 
-    def __call__(self, batch: Batch, sides: tuple[Side, ...], step: int) -> dict[str, Tensor]:
+    def __call__(self, asked: dict[Side, Batch], step: int) -> dict[str, Tensor]:
         """Parts of the loss by name, scalars.
 
         Args:
-            batch: ``B`` triples.
-            sides: The sides to ask for.
+            asked: ``B`` triples for each side that is asked for.
             step: Steps done before.
         """
         parts: dict[str, Tensor] = defaultdict(lambda: 0.0)
         if hasattr(self.objective, "of_products") and scores_by_product(self.model):
-            self._by_product(parts, batch, sides)
+            self._by_product(parts, asked)
         else:
-            for side in sides:
+            for side, batch in asked.items():
                 if self.objective.needs_negatives:
                     self._sampled(parts, batch, side, step)
                 else:
                     self._full(parts, batch, side)
                 if self.regulariser is not None:
-                    ids = batch.anchor(side), batch.answer(side)
-                    self._regularise(parts, *map(self.model.entity, ids), batch.relation, side)
+                    anchor, answer = self.model.entity(batch.anchor(side)), self.model.entity(batch.answer(side))
+                    self._regularise(parts, anchor, answer, self.model.relation(batch.relation, side), side)
         if self.config.relation_weight:
-            for side in sides:
-                own = relation_loss(self.model, batch, side)
-                parts["relations"] += self.config.relation_weight * own
+            for side, batch in asked.items():
+                parts["relations"] += self.config.relation_weight * relation_loss(self.model, batch, side)
         return dict(parts)
 
     def _sampled(self, parts: dict[str, Tensor], batch: Batch, side: Side, step: int) -> None:
@@ -96,27 +94,35 @@ class StepLoss:
         known = {"known": self.facts.known(batch, side)} if getattr(self.objective, "needs_known", False) else {}
         parts["objective"] += self.objective(scores, batch.answer(side), batch.weight, **known)
 
-    def _by_product(self, parts: dict[str, Tensor], batch: Batch, sides: tuple[Side, ...]) -> None:
+    def _by_product(self, parts: dict[str, Tensor], asked: dict[Side, Batch]) -> None:
         """Add the loss over all entities without keeping their scores; all sides by one product."""
         table = self.model.entity_table()  # [N, d]
-        ids = torch.cat([batch.anchor(sides[0]), batch.answer(sides[0])])  # [2 B]: with both sides they change places
-        anchor, answer = F.embedding(ids, table).chunk(2)  # [B, d], [B, d]; one look-up has one gradient table
-        queries = []
-        for side in sides:
-            given, true = (anchor, answer) if side == sides[0] else (answer, anchor)
+        ids = [x for side, batch in asked.items() for x in (batch.anchor(side), batch.answer(side))]
+        # one look-up for all, for each has a gradient as large as the table
+        given = iter(F.embedding(torch.cat(ids), table).split([len(x) for x in ids]))
+        queries, rows, answers, weights, before = [], [], [], [], 0
+        for side, batch in asked.items():
+            anchor, answer = next(given), next(given)  # [B, d], [B, d]
             relation = self.model.relation(batch.relation, side)  # [B, d_r]
-            queries.append(self.model.query(given, relation, self.model.way(side)))  # [B, d]
             if self.regulariser is not None:
-                self._regularise(parts, given, true, batch.relation, side)
-        true = torch.cat([batch.answer(side) for side in sides])  # [S B]
-        weight = None if batch.weight is None else batch.weight.repeat(len(sides))  # [S B]
-        mean = self.objective.of_products(torch.cat(queries), table, true, weight)
-        parts["objective"] += len(sides) * mean  # the sum of the sides' means
+                self._regularise(parts, anchor, answer, relation, side)
+            keys = batch.anchor(side) * self.model.num_relations + batch.relation  # [B]
+            distinct, row = keys.unique(return_inverse=True)  # [U], [B]
+            # of the triples that ask the same, any will do
+            one = torch.empty_like(distinct).scatter_(0, row, torch.arange(len(row), device=row.device))  # [U]
+            queries.append(self.model.query(anchor[one], relation[one], self.model.way(side)))  # [U, d]
+            rows.append(row + before)
+            answers.append(batch.answer(side))
+            # each side's weights add up to one, so that the sum over all triples is that of the sides' means
+            weight = torch.ones_like(anchor[:, 0]) if batch.weight is None else batch.weight  # [B]
+            weights.append(weight / weight.sum())
+            before += len(distinct)
+        mean = self.objective.of_products(torch.cat(queries), table, *map(torch.cat, (answers, weights, rows)))
+        parts["objective"] += len(asked) * mean
 
     def _regularise(
-        self, parts: dict[str, Tensor], anchor: Tensor, answer: Tensor, relation_ids: Tensor, side: Side
+        self, parts: dict[str, Tensor], anchor: Tensor, answer: Tensor, relation: Tensor, side: Side
     ) -> None:
-        """Add the penalty of one side's embeddings ``[B, d]`` and relations ``[B]``."""
-        relation = self.model.relation(relation_ids, side)  # [B, d_r]
+        """Add the penalty of one side's entities ``[B, d]`` and relations ``[B, d_r]``."""
         own = self.regulariser(self.model, anchor, relation, answer, self.model.way(side))
         parts["regulariser"] += self.config.regulariser_weight * own

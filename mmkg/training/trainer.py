@@ -82,7 +82,10 @@ class Trainer:
         self.facts = Facts.from_data(data, ("train",)).to(self.device)
         self.validation_filter = Facts.from_data(data, ("train", "val")).to(self.device)
         weight = subsampling_weights(train) if config.subsampling else None
-        self.batches = Batches(train, config.batch_size, stream(config.seed, "batches"), weight)
+        self.batches = self._batches(train, weight, "tail", "batches")
+        # an order of its own for heads, where triples that ask the same stay together
+        apart = config.both_sides and config.together > 1
+        self.head_batches = self._batches(train, weight, "head", "head batches") if apart else None
         self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, "negatives"))
 
         self.loss = StepLoss(
@@ -151,9 +154,12 @@ class Trainer:
     def _train_step(self) -> dict[str, float]:
         batch = self.batches.next()
         sides = SIDES[::-1] if self.config.both_sides else (SIDES[(self.step + 1) % 2],)  # tails first
+        asked = dict.fromkeys(sides, batch)
+        if self.head_batches is not None:
+            asked["head"] = self.head_batches.next()
         self.model.train()
         with self.accelerator.autocast():
-            parts = self.loss(batch, sides, self.step)
+            parts = self.loss(asked, self.step)
             total = sum(parts.values())
         value = float(total.detach())
         if not math.isfinite(value):
@@ -171,6 +177,14 @@ class Trainer:
             optimizer.zero_grad()
             schedule.step()
         return {"loss": value} | {name: float(part.detach()) for name, part in parts.items()}
+
+    def _batches(self, triples: Tensor, weight: Tensor | None, side: Side, purpose: str) -> Batches:
+        """The order in which train triples ``[E, 3]`` ask for a side."""
+        config, batch = self.config, Batch(*triples.unbind(1))
+        question = batch.anchor(side) * self.facts.num_relations + batch.relation  # [E]
+        return Batches(
+            triples, config.batch_size, stream(config.seed, purpose), weight, question, together=config.together
+        )
 
     def _tell_negatives(self, batch: Batch, side: Side, negatives: Negatives, scores: Tensor) -> None:
         for callback in self.callbacks:

@@ -35,9 +35,14 @@ class OneVsAll(torch.nn.Module):
         loss = F.cross_entropy(scores.float(), answer, reduction="none", label_smoothing=self.label_smoothing)  # [B]
         return loss.mean() if weight is None else (weight * loss).sum() / weight.sum()
 
-    def of_products(self, query: Tensor, table: Tensor, answer: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The same for scores that are the products of queries ``[B, d]`` and a table ``[N, d]``, in bounded memory."""
-        return product_cross_entropy(query, table, answer, weight, self.label_smoothing)
+    def of_products(
+        self, query: Tensor, table: Tensor, answer: Tensor, weight: Tensor | None = None, row: Tensor | None = None
+    ) -> Tensor:
+        """The same for scores that are the products of queries ``[U, d]`` and a table ``[N, d]``, in bounded memory.
+
+        ``row [M]`` names the question of each triple, see :func:`~mmkg.training.full_softmax.product_cross_entropy`.
+        """
+        return product_cross_entropy(query, table, answer, weight, self.label_smoothing, row)
 
     def extra_repr(self) -> str:
         """Settings shown by ``repr``."""

@@ -1,0 +1,15 @@
+"""MKG-W: TODO."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recipe import COMPLEX_N3, DRAWN, run_recipe
+
+from mmkg.cli import main_guard
+
+RECIPE = replace(COMPLEX_N3, dataset="mkg_w")
+NEGATIVES = replace(DRAWN, dataset="mkg_w")
+
+if __name__ == "__main__":
+    main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))

@@ -1,0 +1,15 @@
+"""WN18: TODO."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recipe import COMPLEX_N3, DRAWN, run_recipe
+
+from mmkg.cli import main_guard
+
+RECIPE = replace(COMPLEX_N3, dataset="wn18")
+NEGATIVES = replace(DRAWN, dataset="wn18")
+
+if __name__ == "__main__":
+    main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))
