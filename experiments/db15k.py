@@ -1,15 +1,49 @@
-"""DB15K: TODO."""
+"""DB15K: TODO"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from recipe import COMPLEX_N3, DRAWN, run_recipe
+from recipe import run_recipe
 
 from mmkg.cli import main_guard
+from mmkg.run import RunConfig, SamplerConfig
+from mmkg.training import TrainConfig
 
-RECIPE = replace(COMPLEX_N3, dataset="db15k", options={"split_policy": "clean"})
-NEGATIVES = replace(DRAWN, dataset="db15k", options={"split_policy": "clean"})
+RECIPE = RunConfig(
+    dataset="db15k",
+    options={"split_policy": "clean"},
+    scorer="complex",
+    dim=200,
+    reciprocal=True,
+    initial_std=1e-3,
+    objective="one_vs_all",
+    train=TrainConfig(
+        epochs=24,
+        batch_size=250,
+        both_sides=True,
+        together=8,
+        optimizer="adagrad",
+        learning_rate=0.1,
+        schedule="constant",
+        subsampling=False,
+        regulariser="n3",
+        regulariser_weight=5e-3,
+        validate_every=2,
+        checkpoint_every=2,
+        precision="bf16",
+    ),
+)
+NEGATIVES = RunConfig(
+    dataset="db15k",
+    options={"split_policy": "clean"},
+    scorer="rotate",
+    dim=200,
+    margin=6.0,
+    alpha=0.5,
+    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
+    train=TrainConfig(
+        steps=300, batch_size=256, learning_rate=3e-4, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
+    ),
+)
 
 if __name__ == "__main__":
     main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))

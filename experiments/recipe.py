@@ -1,7 +1,7 @@
-"""What the recipes of the benchmarks share: train, choose on validation, refit on train + validation, look at test once.
+"""What the recipes of the benchmarks share: train, choose on validation, refit on both, look at test once.
 
-A recipe file holds two settings: RECIPE, which reaches the expected number, and NEGATIVES, the start for runs with drawn
-negatives (--sampler or --scorer), among them MMRNS.
+A recipe file holds two settings: RECIPE, which reaches the expected number, and NEGATIVES, from which runs with drawn
+negatives start (--sampler or --scorer), among them MMRNS.
 """
 
 from __future__ import annotations
@@ -14,42 +14,7 @@ from pathlib import Path
 from common import RESULTS, Probe, record, short_hash, summarise
 
 from mmkg.cli import print_table
-from mmkg.run import Run, RunConfig, SamplerConfig, refit_config
-from mmkg.training import TrainConfig
-
-COMPLEX_N3 = RunConfig(
-    scorer="complex",
-    dim=200,
-    reciprocal=True,
-    initial_std=1e-3,
-    objective="one_vs_all",
-    train=TrainConfig(
-        epochs=40,
-        batch_size=500,
-        both_sides=True,
-        optimizer="adagrad",
-        learning_rate=0.1,
-        schedule="constant",
-        subsampling=False,
-        regulariser="n3",
-        regulariser_weight=5e-3,
-        validate_every=4,
-        checkpoint_every=4,
-    ),
-)
-"""ComplEx with N3, cross-entropy over all entities and reciprocal relations (Lacroix et al., 2018)."""
-
-DRAWN = RunConfig(
-    scorer="rotate",
-    dim=200,
-    margin=6.0,
-    alpha=0.5,
-    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
-    train=TrainConfig(
-        steps=300, batch_size=256, learning_rate=3e-4, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
-    ),
-)
-"""A short run with drawn negatives, to be made longer by --steps."""
+from mmkg.run import Run, RunConfig, refit_config
 
 
 def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Namespace:

@@ -16,7 +16,6 @@ from mmkg.evaluation import compare, evaluate, top_k
 from mmkg.graph import Facts
 from mmkg.run.build import (
     build_objective,
-    build_sampler,
     build_scorer,
     check_names,
     open_dataset,
@@ -25,6 +24,7 @@ from mmkg.run.build import (
 from mmkg.run.config import RunConfig
 from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
 from mmkg.run.refit import refit_data
+from mmkg.run.sampler import build_sampler
 from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer

@@ -5,7 +5,15 @@ from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints, load_tree, save_tree
 from mmkg.training.config import TrainConfig
 from mmkg.training.interrupt import TrainingInterrupted
-from mmkg.training.objectives import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.training.objectives import (
+    OBJECTIVES,
+    KvsAll,
+    Logistic,
+    MarginRanking,
+    OneVsAll,
+    SampledCrossEntropy,
+    SelfAdversarial,
+)
 from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad
 from mmkg.training.regularisers import DURA, L2, N3, REGULARISERS
 from mmkg.training.result import TrainResult
@@ -24,8 +32,12 @@ __all__ = [
     "Batches",
     "Callback",
     "Checkpoints",
+    "KvsAll",
+    "Logistic",
+    "MarginRanking",
     "OneVsAll",
     "RowAdagrad",
+    "SampledCrossEntropy",
     "SelfAdversarial",
     "StepLoss",
     "TrainConfig",

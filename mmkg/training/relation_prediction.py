@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmkg.scorers import Scorer
+from mmkg.training.objectives.weighting import weighted_mean
 from mmkg.types import Batch, Side
 
 
@@ -56,5 +57,4 @@ def relation_loss(model: Scorer, batch: Batch, side: Side, memory_mb: float = 64
         Scalar.
     """
     scores = score_relations(model, batch, side, memory_mb)  # [B, R]
-    loss = F.cross_entropy(scores.float(), batch.relation, reduction="none")  # [B]
-    return loss.mean() if batch.weight is None else (batch.weight * loss).sum() / batch.weight.sum()
+    return weighted_mean(F.cross_entropy(scores.float(), batch.relation, reduction="none"), batch.weight)

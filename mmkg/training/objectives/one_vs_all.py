@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.training.full_softmax import product_cross_entropy
+from mmkg.training.objectives.weighting import weighted_mean
 
 
 class OneVsAll(torch.nn.Module):
@@ -33,7 +34,7 @@ class OneVsAll(torch.nn.Module):
     def forward(self, scores: Tensor, answer: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss of scores ``[B, N]`` against the true entities ``[B]`` with triple weights ``[B]``."""
         loss = F.cross_entropy(scores.float(), answer, reduction="none", label_smoothing=self.label_smoothing)  # [B]
-        return loss.mean() if weight is None else (weight * loss).sum() / weight.sum()
+        return weighted_mean(loss, weight)
 
     def of_products(
         self, query: Tensor, table: Tensor, answer: Tensor, weight: Tensor | None = None, row: Tensor | None = None
