@@ -1,4 +1,13 @@
-"""MKG-W: TODO"""
+"""MKG-W: ComplEx with N3, by cross-entropy over all entities; or any scorer by drawn negatives, MMRNS among them.
+
+    python experiments/mkg_w.py                                             choose the epochs on validation
+    python experiments/mkg_w.py --refit --final --record                    and refit on both, and look at test once
+    python experiments/mkg_w.py --sampler mmrns --scorer rotate --steps 300
+
+Reads MKG-W from datasets/MKG-W, from a folder named by MMKG_RAW, or from the web.
+
+Expected: EXPECTED
+"""
 
 from __future__ import annotations
 
@@ -17,7 +26,7 @@ RECIPE = RunConfig(
     objective="one_vs_all",
     train=TrainConfig(
         epochs=24,
-        batch_size=250,
+        batch_size=500,
         both_sides=True,
         together=8,
         optimizer="adagrad",

@@ -1,4 +1,13 @@
-"""MKG-Y: TODO"""
+"""MKG-Y: ComplEx with N3, by cross-entropy over all entities; or any scorer by drawn negatives, MMRNS among them.
+
+    python experiments/mkg_y.py                                             choose the epochs on validation
+    python experiments/mkg_y.py --refit --final --record --seeds 0 1 2      and refit on both, and look at test once
+    python experiments/mkg_y.py --sampler mmrns --scorer rotate --steps 300
+
+Reads MKG-Y from datasets/MKG-Y, from a folder named by MMKG_RAW, or from the web.
+
+Expected: EXPECTED
+"""
 
 from __future__ import annotations
 
@@ -25,7 +34,7 @@ RECIPE = RunConfig(
         schedule="constant",
         subsampling=False,
         regulariser="n3",
-        regulariser_weight=5e-3,
+        regulariser_weight=1e-2,
         validate_every=2,
         checkpoint_every=2,
         precision="bf16",

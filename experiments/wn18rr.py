@@ -1,4 +1,13 @@
-"""WN18RR: TODO"""
+"""WN18RR: ComplEx with N3, by cross-entropy over all entities; or any scorer by drawn negatives, MMRNS among them.
+
+    python experiments/wn18rr.py                                             choose the epochs on validation
+    python experiments/wn18rr.py --refit --final --record                    and refit on both, and look at test once
+    python experiments/wn18rr.py --sampler mmrns --scorer rotate --steps 300
+
+Reads WN18RR from datasets/WN18RR, from a folder named by MMKG_RAW, or from the web.
+
+Expected: EXPECTED
+"""
 
 from __future__ import annotations
 
@@ -17,7 +26,7 @@ RECIPE = RunConfig(
     objective="one_vs_all",
     train=TrainConfig(
         epochs=24,
-        batch_size=250,
+        batch_size=500,
         both_sides=True,
         together=8,
         optimizer="adagrad",

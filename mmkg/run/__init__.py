@@ -1,6 +1,6 @@
 """A run joins a dataset, a model and its training; a Python user starts here, and so does the command line."""
 
-from mmkg.run.build import DATASETS, open_dataset
+from mmkg.run.build import DATASETS, check_names, open_dataset
 from mmkg.run.config import RunConfig, SamplerConfig
 from mmkg.run.export import export
 from mmkg.run.record import write_json
@@ -14,6 +14,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "SamplerConfig",
+    "check_names",
     "export",
     "open_dataset",
     "refit_config",
