@@ -92,6 +92,10 @@ class Trainer:
             self.model, self.sampler, self.objective, self.facts, config, self.generator, self._tell_negatives
         )
 
+        if type(getattr(self.model, "node_emb", None)) is torch.nn.Embedding:
+            # so that a step costs what it touches; a full softmax touches every row, and clipping needs dense gradients
+            by_rows = config.optimizer == "row_adagrad" and objective.needs_negatives and config.clip is None
+            self.model.node_emb.sparse = by_rows
         kind = OPTIMIZERS[config.optimizer]
         optimizers = [kind(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)]
         if self.sampler is not None and any(p.requires_grad for p in self.sampler.parameters()):

@@ -117,6 +117,7 @@ def test_patience_stops_early(kin):
         (33, {"sampler": None, "objective": OneVsAll(), "scorer": DistMult}),
         (33, {"sampler": UniformSampler, "learning_rate": 5.0}),  # the best lies before the stop
         (33, {"patience": 2, "learning_rate": 5.0, "checkpoint_every": 0}),
+        (33, {"sampler": UniformSampler, "optimizer": "row_adagrad"}),
         (33, FULL | {"optimizer": "adagrad"}),
         (33, FULL | {"optimizer": "row_adagrad", "together": 4}),
         (1, FULL | {"optimizer": "adagrad", "together": 4, "regulariser": "n3", "regulariser_weight": 0.01}),
@@ -374,3 +375,24 @@ def test_both_sides_draw_negatives_for_both(kin):
     sides = Sides()
     make(kin, steps=2, validate_every=0, callbacks=[sides], both_sides=True).fit()
     assert sides.seen == ((1, "tail"), (1, "head"), (2, "tail"), (2, "head"))
+
+
+def test_row_wise_adagrad_touches_the_rows_of_a_batch_alone(kin):
+    class Gradients(Callback):
+        sparse = None
+
+        def on_negatives(self, trainer, step, *_):
+            self.sparse = trainer.model.node_emb.sparse
+
+    gradients = Gradients()
+    settings = {"optimizer": "row_adagrad", "steps": 5, "validate_every": 0, "learning_rate": 0.1}
+    by_rows = make(kin, callbacks=[gradients], sampler=UniformSampler, **settings)
+    by_rows.fit()
+    assert gradients.sparse
+    dense = make(kin, sampler=UniformSampler, clip=1e9, **settings)
+    dense.fit()
+    assert not dense.model.node_emb.sparse
+    torch.testing.assert_close(by_rows.model.node_emb.weight, dense.model.node_emb.weight)
+    # the same model can be trained on by an optimiser that knows dense gradients only
+    config = TrainConfig(steps=2, batch_size=32, validate_every=0)
+    Trainer(by_rows.model, UniformSampler(60, 8), SelfAdversarial(), kin, config, progress=False).fit()
