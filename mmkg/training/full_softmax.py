@@ -97,13 +97,17 @@ class _ProductCrossEntropy(torch.autograd.Function):
                         grad_table.addmm_(gradient.T, weighted)  # [N, d]
                     else:
                         grad_table += gradient.T @ weighted
-        ctx.save_for_backward(grad_query, grad_table)
+        ctx.gradients = grad_query, grad_table
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return *(None if x is None else grad * x for x in ctx.saved_tensors), None, None, None, None
+        if ctx.gradients is None:
+            raise RuntimeError("the gradient of product_cross_entropy was taken already; it can be taken once")
+        gradients, ctx.gradients = ctx.gradients, None
+        # in place: fresh memory of the table's size would cost as much as a pass over it
+        return *(None if x is None else x.mul_(grad) for x in gradients), None, None, None, None
 
 
 def _into_probabilities(scores: Tensor, smoothing: float) -> Tensor:

@@ -84,6 +84,14 @@ def test_only_the_wanted_gradient_is_made():
     assert table.grad is None
 
 
+def test_the_gradient_is_taken_once():
+    query, table = torch.randn(3, 2, requires_grad=True), torch.randn(5, 2)
+    loss = product_cross_entropy(query, table, torch.tensor([0, 1, 2]))
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="it can be taken once"):
+        loss.backward()
+
+
 def test_which_scorers_are_plain_products():
     made = {name: kind(6, 2, 4) for name, kind in SCORERS.items()}
     by_product = {name for name, model in made.items() if scores_by_product(model)}

@@ -44,7 +44,7 @@ def test_invalid_entries_count_for_nothing(objective):
     loss.backward()
     assert torch.equal(negative.grad[~torch.tensor(VALID)], torch.zeros(4).double())
     changed = torch.tensor(np.where(VALID, NEGATIVE, 77.0))
-    assert float(objective(torch.tensor(POSITIVE), changed, torch.tensor(VALID))) == float(loss)
+    assert float(objective(torch.tensor(POSITIVE), changed, torch.tensor(VALID))) == float(loss.detach())
 
 
 @pytest.mark.parametrize("objective", [*(case[0] for case in CASES), SelfAdversarial(1.0)])
