@@ -6,7 +6,9 @@
 
 Reads FB15K from datasets/FB15K, from a folder named by MMKG_RAW, or from the web.
 
-Expected: EXPECTED
+Expected: not run yet; the aim is a test MRR of 0.84, and ComplEx-N3 of the paper's authors reaches 0.86 at a rank of
+2,000. An epoch takes 114 seconds of one core of an AMD EPYC (Zen 4), 60 epochs about two hours; weight of N3 and number
+of epochs are guesses until validation has chosen them (--regulariser-weight 2.5e-3 1e-2).
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@
 
 Reads FB15k-237 from datasets/FB15k-237, from a folder named by MMKG_RAW, or from the web.
 
-Expected: EXPECTED
+Expected: not run yet; the aim is a test MRR of 0.36, and ComplEx-N3 of the paper's authors reaches 0.37 at a rank of
+1,000. An epoch takes 56 seconds of one core of an AMD EPYC (Zen 4), 40 epochs about 40 minutes; weight of N3 and number
+of epochs are guesses until validation has chosen them (--regulariser-weight 2e-2 5e-2).
 """
 
 from __future__ import annotations

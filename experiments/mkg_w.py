@@ -6,7 +6,8 @@
 
 Reads MKG-W from datasets/MKG-W, from a folder named by MMKG_RAW, or from the web.
 
-Expected: EXPECTED
+Expected: not run yet, its files were not at hand; epochs and weight are DB15K's. A prototype had test MRR 0.345 when
+trained on train alone for 20 epochs.
 """
 
 from __future__ import annotations

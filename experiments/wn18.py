@@ -6,7 +6,9 @@
 
 Reads WN18 from datasets/WN18, from a folder named by MMKG_RAW, or from the web.
 
-Expected: EXPECTED
+Expected: not run yet; the aim is a test MRR of 0.945, and ComplEx-N3 of the paper's authors reaches 0.95 at a higher
+rank. An epoch takes 165 seconds of one core of an AMD EPYC (Zen 4), 24 epochs about an hour; weight of N3 and number of
+epochs are guesses until validation has chosen them (--regulariser-weight 5e-2 1e-1).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 
 Reads WN18RR from datasets/WN18RR, from a folder named by MMKG_RAW, or from the web.
 
-Expected: EXPECTED
+Expected: WNRR
 """
 
 from __future__ import annotations
