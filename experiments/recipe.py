@@ -25,7 +25,9 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--objective", help=f"default {negatives.objective} with drawn negatives, {recipe.objective} in the recipe")
     add("--modalities", default="image,text,structure", help="what MMRNS looks at; default %(default)s")
     add("--pool", type=int, default=negatives.sampler.pool, help="of MMRNS, 0 for all; default %(default)s")
+    add("--negatives", type=int, default=negatives.sampler.negatives, help="for each positive; default %(default)s")
     add("--dim", type=int, help="embedding size")
+    add("--margin", type=float, help="of distance scorers")
     add("--steps", type=int, help="with drawn negatives")
     add("--epochs", type=int, help="of the recipe")
     add("--batch-size", type=int)
@@ -52,8 +54,8 @@ def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     steps = start.train.epochs is None and train.get("epochs") is None
     if args.validate_every or (steps and not start.train.validate_every):
         train["validate_every"] = args.validate_every or train.get("steps", start.train.steps)
-    own = {n: v for n in ("scorer", "dim", "objective") if (v := getattr(args, n)) is not None}
-    sampler = {"pool": args.pool, "modalities": tuple(args.modalities.split(","))}
+    own = {n: v for n in ("scorer", "dim", "margin", "objective") if (v := getattr(args, n)) is not None}
+    sampler = {"negatives": args.negatives, "pool": args.pool, "modalities": tuple(args.modalities.split(","))}
     sampler |= {"name": args.sampler} if args.sampler else {}
     options = {"split_policy": args.split_policy} if hasattr(args, "split_policy") else start.options
     return replace(

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mmkg.errors import DataError
+from mmkg.graph import Facts
 from mmkg.run.config import RunConfig
 
 
@@ -17,8 +18,18 @@ def refit_data(data):
     """The same graph with its validation triples among the train triples, and none left for validation.
 
     Args:
-        data: Graph with ``train_mask`` and ``val_mask``; it stays as it is. Test triples stay what they are.
+        data: Graph with ``train_mask``, ``val_mask`` and ``test_mask``; it stays as it is. Test triples stay what they
+            are.
+
+    Raises:
+        DataError: If a validation triple is a test triple as well, as in DB15K's published split.
     """
+    triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
+    test = Facts(*triples[data.test_mask].unbind(1), int(data.num_nodes), int(data.num_relations))
+    both = int(test.contains(*triples[data.val_mask].unbind(1)).sum())
+    if both:
+        problem = f"{both} validation triples are test triples: a refit would be trained on them"
+        raise DataError(problem, cure="choose another split, such as DB15K's split_policy clean")
     joined = copy.copy(data)
     joined.train_mask = data.train_mask | data.val_mask
     joined.val_mask = torch.zeros_like(data.val_mask)

@@ -112,9 +112,10 @@ def test_choose_refit_and_look_once(call, folder, capsys):
 
 
 def test_drawn_negatives_start_from_their_own_settings(call, folder):
-    call("--sampler", "uniform", "--scorer", "transe", "--steps", "3", "--record")
+    call("--sampler", "uniform", "--scorer", "transe", "--steps", "3", "--negatives", "5", "--margin", "2", "--record")
     (entry,) = [e for e in results(folder) if e["sampler"] == "uniform"]
     assert (entry["scorer"], entry["objective"], entry["steps"]) == ("transe", "self_adversarial", 3)
+    assert (entry["config"]["sampler"]["negatives"], entry["config"]["margin"]) == (5, 2.0)
     assert "probe_loss" in entry
     assert "test" not in entry
 

@@ -107,6 +107,14 @@ def test_the_graph_itself_stays_as_it_is(root):
     assert torch.equal(data.val_mask, before[1])
 
 
+def test_validation_that_holds_test_triples_is_refused(root):
+    data = WorldMoji(root, log=False).topology.clone()
+    val, test = data.val_mask.nonzero()[:3, 0], data.test_mask.nonzero()[:3, 0]
+    data.edge_index[:, val], data.edge_type[val] = data.edge_index[:, test], data.edge_type[test]
+    with pytest.raises(DataError, match="3 validation triples are test triples"):
+        refit_data(data)
+
+
 def test_a_run_without_a_choice_is_refused(chosen, full, tmp_path):
     with pytest.raises(DataError, match="no such run"):
         refit_config(tmp_path)
