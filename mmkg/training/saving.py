@@ -85,4 +85,4 @@ def restore(trainer: Trainer) -> None:
     trainer.generator.set_state(tensors["random.sampling"])
     torch.set_rng_state(tensors["random.torch"])
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]
-    trainer.result = TrainResult(**meta["result"])
+    trainer.result = TrainResult(**({"steps_per_epoch": trainer.result.steps_per_epoch} | meta["result"]))
