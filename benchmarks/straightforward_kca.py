@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.samplers.mmrns.draw import gumbel
-from mmkg.samplers.mmrns.pool import known_answers, random_pool
 
 
 def branch_rows(kca, content, content_mask, row_mask, guide, other, norm_free=True) -> Tensor:
@@ -165,9 +164,9 @@ def contrastive(positive, positive_mask, negative, negative_mask, q, base, contr
 def step(sampler, batch, side, model, facts, score, generator=None, number=0) -> tuple[Tensor, Tensor, Tensor]:
     """A whole step: (L_kgc of the negatives + L_con, ids, valid), with the random numbers of ``sampler.sample``."""
     views, count = sampler.views, sampler.num_entities
-    pool = random_pool(count, sampler.pool_size, batch.head.device, generator)  # [P]
+    plan = sampler.plan(batch, side, facts, generator)  # which ids are looked at; nothing else is taken from it
+    pool, answers, filled = plan.pool, plan.answers, plan.filled  # [P], [B, 1 + J], [B, 1 + J]
     noise = gumbel((len(batch), len(pool)), views.dtype, pool.device, generator)  # [B, P]
-    answers, filled = known_answers(batch, side, facts, sampler._others, generator)  # [B, 1 + J]
     relation = model.relation(batch.relation, side).to(views.dtype)  # [B, d_r]
     of_answers = all_views(views, model, answers, relation, positive=True)
     of_pool = all_views(views, model, pool[None], relation)

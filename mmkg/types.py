@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +41,11 @@ class Batch:
     def answer(self, side: Side) -> Tensor:
         """The true entity ``[B]`` at ``side``."""
         return self.tail if side == "tail" else self.head
+
+    def select(self, keep: Tensor) -> Batch:
+        """The triples for which the boolean mask ``[B]`` is True, with their weights."""
+        weight = None if self.weight is None else self.weight[keep]
+        return Batch(self.head[keep], self.relation[keep], self.tail[keep], weight)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -101,6 +106,12 @@ class Features:
         """True for each entity that has the modality, shape ``[N]``."""
         return self.row >= 0
 
+    def to(self, device: torch.device | str) -> Features:
+        """The same features with all their values on a device; memory-mapped ones are read whole."""
+        values = self.values if isinstance(self.values, Tensor) else torch.from_numpy(np.array(self.values))
+        boxes = None if self.boxes is None else self.boxes.to(device)
+        return replace(self, values=values.to(device), mask=self.mask.to(device), row=self.row.to(device), boxes=boxes)
+
     def gather(self, ids: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
         """Rows of some entities.
 
@@ -116,19 +127,22 @@ class Features:
         if self.shape[0] == 0:
             return torch.zeros((*mask.shape, self.shape[2]), device=device), mask.to(device)
         if isinstance(self.values, Tensor):
-            values = self.values[safe.to(self.values.device)].to(device, torch.float32)  # [n, R, D], a copy
+            values = self.values.index_select(0, safe.to(self.values.device)).to(
+                device, torch.float32
+            )  # [n, R, D], a copy
         else:  # memory-mapped: only the rows asked for are read; torch widens float16 many times faster than numpy
             values = torch.from_numpy(np.asarray(self.values[safe.cpu().numpy()])).to(device, torch.float32)
         mask = mask.to(device)
-        if mask.device.type != "cpu" or not bool(mask.all()):  # most batches need no zeros: spare a pass over memory
-            values.mul_(mask[..., None])
+        # most batches need no zeros: spare a pass over memory, where asking costs nothing
+        if torch.compiler.is_compiling() or mask.device.type != "cpu" or not bool(mask.all()):
+            values = values.mul_(mask[..., None])
         return values, mask
 
     def row_mask(self, ids: Tensor) -> Tensor:
         """True where a row of some entities ``[n]`` is real, all False where an entity has none, ``[n, R]``."""
         rows = self.row[ids.to(self.row.device)]  # [n]
         if self.shape[0] == 0:
-            return torch.zeros(rows.numel(), self.shape[1], dtype=torch.bool)
+            return torch.zeros(rows.numel(), self.shape[1], dtype=torch.bool, device=self.mask.device)
         present = (rows >= 0).to(self.mask.device)  # [n]
         return self.mask[rows.clamp(min=0).to(self.mask.device)] & present[:, None]  # [n, R]
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "samplers": BASE | {"graph", "scorers"},
     "evaluation": BASE | {"graph", "scorers"},
     "training": BASE | {"graph", "scorers", "samplers", "evaluation"},
-    "analysis": BASE | {"graph", "samplers", "evaluation"},
+    "analysis": BASE | {"graph", "encoders", "samplers", "evaluation"},  # of encoders: how picture files are read
     # a run joins a dataset, a model and its training; the command line joins all; nothing imports the command line
     "run": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training"},
     "terminal": BASE,

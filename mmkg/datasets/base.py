@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from mmkg.datasets.describe import describe
-from mmkg.datasets.encoding import encode_images, encode_text
+from mmkg.datasets.encoding import encode_images, encode_text, encoded_sentences
 from mmkg.datasets.feature_files import MODALITIES, FeatureFiles, FeatureSource, coverage, dense
 from mmkg.datasets.graph_data import KGData
 from mmkg.datasets.layout import DatasetFiles
@@ -247,6 +247,12 @@ class MultimodalKG(DatasetFiles):
     def image_path(self, entity: int | str) -> Path | None:
         """Picture of one entity, given by id or name; None if there is none."""
         return self.image_paths()[self.find_entity(entity)]
+
+    def sentences(self, entity: int | str) -> list[str] | None:
+        """What the rows of an entity's text features stand for; None where features are not of :meth:`encode_text`."""
+        number = self.find_entity(entity)
+        text = self._whole.entity_labels[number], self._whole.descriptions[number]
+        return encoded_sentences(self.features("text"), *text)
 
     def available(self, modality: str) -> list[str]:
         """Names of feature sets that are there, in the order in which ``"auto"`` takes them."""

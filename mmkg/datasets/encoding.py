@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ BUNDLED = f"bundled with mmkg {__version__}"
 
 def encode_text(files: FeatureFiles, encoder, max_sentences: int, batch_size: int) -> Features:
     """Features ``[M, max_sentences, D]`` of labels and descriptions, see :meth:`MultimodalKG.encode_text`."""
-    from mmkg.encoders import bundled_sentence_encoder, encode_texts, split_sentences
+    from mmkg.encoders import bundled_sentence_encoder, encode_texts
 
     settings = {"setting": f"max_sentences={max_sentences}"}
     done = files.existing("text", made_with=_identity(encoder), **settings)
@@ -22,10 +23,7 @@ def encode_text(files: FeatureFiles, encoder, max_sentences: int, batch_size: in
         return done
     chosen = bundled_sentence_encoder() if encoder is None else encoder
     graph = files.graph
-    texts = [
-        ([label] if label else []) + split_sentences(description)
-        for label, description in zip(graph.entity_labels, graph.descriptions, strict=True)
-    ]
+    texts = [sentences_of(*text) for text in zip(graph.entity_labels, graph.descriptions, strict=True)]
     features = encode_texts(
         texts,
         chosen,
@@ -63,6 +61,21 @@ def encode_images(
         progress=files.progress,
     )
     return _keep(files, "image", chosen, encoder, features, settings)
+
+
+def sentences_of(label: str, description: str) -> list[str]:
+    """The sentences that stand for an entity: its label, if it has one, and those of its description."""
+    from mmkg.encoders import split_sentences
+
+    return ([label] if label else []) + split_sentences(description)
+
+
+def encoded_sentences(features: Features | None, label: str, description: str) -> list[str] | None:
+    """The sentences of an entity that :func:`encode_text` made rows of; None where others made the features."""
+    match = re.fullmatch(r"max_sentences=(\d+)", "" if features is None else features.provenance.get("setting", ""))
+    if not match:
+        return None
+    return [text for sentence in sentences_of(label, description) if (text := sentence.strip())][: int(match[1])]
 
 
 def _identity(encoder) -> str:

@@ -107,6 +107,13 @@ class Facts:
             self._seen[side] = _Rows.build(of, rows.values, self.num_nodes)
         return self._seen[side].pairs(relation)
 
+    def triples(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The different known triples as ids head, relation and tail, ``[E]`` each, ordered by these."""
+        rows = self._index["tail"]
+        keys = torch.repeat_interleave(rows.keys, rows.pointer.diff())  # [E]
+        relations = max(self.num_relations, 1)
+        return keys // relations, keys % relations, rows.values
+
     def count(self, batch: Batch, side: Side) -> Tensor:
         """How many answers are known at ``side`` for each triple of a batch, ``[B]``."""
         start, end = self._index[side].bounds(self._keys(batch, side))

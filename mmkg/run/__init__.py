@@ -6,7 +6,7 @@ from mmkg.run.export import export
 from mmkg.run.record import write_json
 from mmkg.run.refit import refit_config, refit_data
 from mmkg.run.run import Run
-from mmkg.run.sampler import SAMPLERS
+from mmkg.samplers import SAMPLERS
 
 __all__ = [
     "DATASETS",

@@ -12,7 +12,7 @@ import torch
 from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalFolder, MultimodalKG, WorldMoji
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
-from mmkg.run.sampler import SAMPLERS
+from mmkg.run.sampler import check_sampler
 from mmkg.scorers import SCORERS, Scorer
 from mmkg.training import OBJECTIVES, stream
 from mmkg.types import Features
@@ -44,7 +44,7 @@ def check_names(config: RunConfig) -> None:
         raise DataError(f"unknown dataset {config.dataset!r}", cure=f"choose one of {known}, or give your own folder")
     _choose("scorer", config.scorer, SCORERS)
     _choose("objective", config.objective, OBJECTIVES)
-    _choose("sampler", config.sampler.name, SAMPLERS)
+    check_sampler(config)
 
 
 def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) -> MultimodalKG:

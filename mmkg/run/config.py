@@ -16,11 +16,12 @@ POOL_KINDS = ("random", "typed")
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """How negatives are drawn; all but ``name`` and ``negatives`` speak to MMRNS alone.
+    """How negatives are drawn; all but ``name``, ``negatives`` and ``options`` speak to MMRNS alone.
 
     Args:
-        name: "uniform" or "mmrns".
+        name: Name out of :data:`mmkg.samplers.SAMPLERS`.
         negatives: Negatives for each positive.
+        options: Options of a sampler other than MMRNS, such as ``{"cache_size": 30}`` of NSCaching.
         pool: Entities among which MMRNS draws at each step; 0 for all.
         pool_kind: "random", one pool for the batch, or "typed", for each relation what the graph shows at that side.
         memory_mb: Memory for what a step of MMRNS keeps of its pool, in MiB; "auto" for half of what is free, None for
@@ -40,6 +41,7 @@ class SamplerConfig:
 
     name: str = "mmrns"
     negatives: int = 20
+    options: dict = field(default_factory=dict)
     pool: int = 500
     pool_kind: str = "random"
     memory_mb: float | str | None = None

@@ -100,15 +100,16 @@ class Run:
         looks = config.looks_at_features
         dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
+        seen = refit_data(data) if config.refit else data
         features = used_features(config, dataset) if looks else {}
         model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
-        sampler = build_sampler(config, model, features)
+        sampler = build_sampler(config, model, features, Facts.from_data(seen))
         warm = start_from(config, model, data)
         trainer = Trainer(
             model,
             sampler,
             build_objective(config),
-            refit_data(data) if config.refit else data,
+            seen,
             config.train,
             folder=folder / "checkpoints",
             callbacks=callbacks,
@@ -167,7 +168,8 @@ class Run:
             )
         model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
         features = used_features(config, dataset) if looks else {}
-        loaded = build_sampler(config, model, features) if sampler else None
+        facts = Facts.from_data(refit_data(data) if config.refit else data)
+        loaded = build_sampler(config, model, features, facts) if sampler else None
         for name, module in (("model", model), ("sampler", loaded)):
             if module is not None:
                 own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}

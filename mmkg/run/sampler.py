@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
 
 import torch
 
 from mmkg.errors import DataError
+from mmkg.graph import Facts
 from mmkg.run.config import RunConfig
-from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
+from mmkg.samplers import MMRNS, SAMPLERS, NegativeSampler
 from mmkg.scorers import Scorer
 from mmkg.training import stream
 from mmkg.types import Features
 
+GIVEN = {"self", "num_entities", "num_negatives", "num_relations", "facts", "scorer"}
+"""What a sampler gets from the run itself and not from ``SamplerConfig.options``."""
 
-def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler | None:
-    """The sampler over some features, initialised by the run's seed; None for an objective that needs none."""
+
+def check_sampler(config: RunConfig) -> None:
+    """Raise DataError where a sampler cannot be had or an option is not its own."""
+    s = config.sampler
+    if s.name not in SAMPLERS:
+        raise DataError(f"unknown sampler {s.name!r}", cure=f"choose one of {', '.join(sorted(SAMPLERS))}")
+    if s.name == "mans" and config.draws_negatives:
+        problem = "mans exchanges pictures and texts of a model with fused entities, which a run does not make"
+        raise DataError(problem, cure="build it in Python: mmkg.scorers.fuse and mmkg.training.Trainer")
+    takes = set() if s.name == "mmrns" else set(inspect.signature(SAMPLERS[s.name].__init__).parameters) - GIVEN
+    if unknown := sorted(set(s.options) - takes):
+        told = f"it has {', '.join(sorted(takes))}" if takes else "it has none here"
+        raise DataError(f"sampler {s.name} has no option {unknown[0]!r}", cure=f"leave it out; {told}")
+
+
+def build_sampler(
+    config: RunConfig, model: Scorer, features: dict[str, Features], facts: Facts
+) -> NegativeSampler | None:
+    """The sampler of a run, initialised by its seed; None for an objective that needs none.
+
+    Args:
+        config: Settings.
+        model: The scorer that will be trained against it.
+        features: What MMRNS looks at, by modality.
+        facts: What is trained on.
+
+    Raises:
+        DataError: If a number is out of range.
+    """
     s = config.sampler
     if not config.draws_negatives:
         return None
@@ -24,14 +54,15 @@ def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features
             f"negatives {s.negatives}, pool {s.pool}", cure="negatives is at least 1; pool at least 0 (all)"
         )
     torch.manual_seed(stream(config.train.seed, "sampler"))
-    return SAMPLERS[s.name](config, model, features)
+    if s.name == "mmrns":
+        return _mmrns(config, model, features)
+    kind = SAMPLERS[s.name]
+    takes = inspect.signature(kind.__init__).parameters
+    given = {"num_relations": model.num_relations, "facts": facts}
+    return kind(model.num_nodes, s.negatives, **{n: v for n, v in given.items() if n in takes}, **s.options)
 
 
-def _uniform(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler:
-    return UniformSampler(model.num_nodes, config.sampler.negatives)
-
-
-def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler:
+def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> MMRNS:
     s = config.sampler
     return MMRNS(
         model.num_nodes,
@@ -55,10 +86,3 @@ def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> N
         contrast=s.contrast,
         use_structure="structure" in s.modalities,
     )
-
-
-SAMPLERS: dict[str, Callable[[RunConfig, Scorer, dict[str, Features]], NegativeSampler]] = {
-    "uniform": _uniform,
-    "mmrns": _mmrns,
-}
-"""How each sampler is made, by the name that the command line knows it under."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +17,14 @@ class NegativeSampler(torch.nn.Module, ABC):
     """Draws negatives for a batch and, where it learns, says by what loss.
 
     A sampler keeps its state in buffers and parameters. The model comes with each call and is never stored, so that its
-    parameters are not owned twice; a sampler reads ``model.entity(ids) -> [..., d]`` and
-    ``model.relation(ids, side) -> [..., d_r]`` and nothing else of it. A known answer in ``facts`` (and the batch's own
-    answer) is never emitted as a valid negative.
+    parameters are not owned twice. Of it a sampler reads ``model.entity(ids) -> [..., d]`` and
+    ``model.relation(ids, side) -> [..., d_r]``. Two samplers need more by their papers' own definition, and say so:
+    NSCaching ranks candidates by the model's scores (``score_tails`` and ``score_heads``, without gradient), and MANS
+    takes fused entities apart (``node_emb``). A known answer in ``facts`` (and the batch's own answer) is never emitted
+    as a valid negative.
+
+    Attributes:
+        training: Whether :meth:`sample` may change the sampler's own state; in evaluation mode it leaves it alone.
 
     Args:
         num_entities: Number of entities ``N`` to draw from, at least 1.
@@ -34,6 +41,8 @@ class NegativeSampler(torch.nn.Module, ABC):
         if num_negatives < 1:
             raise ValueError(f"num_negatives is {num_negatives}, expected at least 1")
         self.num_entities, self.num_negatives = num_entities, num_negatives
+        self._facts: Facts | None = None
+        self._known: dict[Any, Any] = {}
 
     @abstractmethod
     def sample(
@@ -59,6 +68,16 @@ class NegativeSampler(torch.nn.Module, ABC):
             Negatives with ``ids`` and ``valid`` of shape ``[B, K]``.
         """
 
+    def questions(
+        self, batch: Batch, side: Side, facts: Facts, generator: torch.Generator | None = None
+    ) -> list[tuple[Batch, Side]]:
+        """The batch as questions to draw negatives for: by default all of it at the side whose turn it is.
+
+        A sampler whose law says which side of a triple is corrupted (Bernoulli) divides the batch here. Each row is in
+        one part; parts are not empty.
+        """
+        return [(batch, side)]
+
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """The sampler's own loss once the negatives have been scored, already weighted; None where it learns nothing.
 
@@ -83,3 +102,20 @@ class NegativeSampler(torch.nn.Module, ABC):
             raise ValueError(f"side {side!r}: choose 'head' or 'tail'")
         if facts.num_nodes != self.num_entities:
             raise ValueError(f"facts of {facts.num_nodes} entities, the sampler draws from {self.num_entities}")
+
+    def _derive(self, facts: Facts, name: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once for as long as the facts stay the same object."""
+        if facts is not self._facts:
+            self._facts, self._known = facts, {}
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
+
+
+def score_ids(model: torch.nn.Module, batch: Batch, side: Side, ids: Tensor) -> Tensor:
+    """The model's scores ``[B, P]``, in float32 at least, of entities ``[B, P]`` put at ``side`` of each triple."""
+    if side == "tail":
+        scores = model.score_tails(batch.head, batch.relation, ids)
+    else:
+        scores = model.score_heads(batch.relation, batch.tail, ids)
+    return scores if scores.dtype == torch.float64 else scores.float()

@@ -16,6 +16,7 @@ from mmkg.training.config import TrainConfig
 from mmkg.training.full_softmax import scores_by_product
 from mmkg.training.regularisers import REGULARISERS
 from mmkg.training.relation_prediction import relation_loss
+from mmkg.training.sides import joined
 from mmkg.types import Batch, Negatives, Side
 
 Watch = Callable[[Batch, Side, Negatives, Tensor], None]
@@ -63,36 +64,47 @@ class StepLoss:
             self._by_product(parts, asked)
         else:
             for side, batch in asked.items():
-                if self.objective.needs_negatives:
-                    self._sampled(parts, batch, side, step)
-                else:
-                    self._full(parts, batch, side)
-                if self.regulariser is not None:
-                    anchor, answer = self.model.entity(batch.anchor(side)), self.model.entity(batch.answer(side))
-                    self._regularise(parts, anchor, answer, self.model.relation(batch.relation, side), side)
+                add = self._sampled if self.objective.needs_negatives else self._full
+                add(parts, batch, side, step)
         if self.config.relation_weight:
             for side, batch in asked.items():
                 parts["relations"] += self.config.relation_weight * relation_loss(self.model, batch, side)
         return dict(parts)
 
     def _sampled(self, parts: dict[str, Tensor], batch: Batch, side: Side, step: int) -> None:
-        """Add the loss against drawn negatives, and the sampler's own."""
+        """Add the losses against drawn negatives, which a sampler may want at another side for some triples."""
         self.sampler.train()
+        questions = self.sampler.questions(batch, side, self.facts, self.generator)
+        losses = [self._against_negatives(*question, step) for question in questions]
+        for name, loss in joined([part for part, _ in questions], losses).items():
+            parts[name] += loss
+
+    def _against_negatives(self, batch: Batch, side: Side, step: int) -> dict[str, Tensor]:
+        """The loss against drawn negatives, the sampler's own and the penalty."""
         negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, step)
         positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
         self.watch(batch, side, negatives, scores.detach())
-        parts["objective"] += self.objective(positive, scores, negatives.valid, batch.weight)
+        parts = defaultdict(lambda: 0.0, objective=self.objective(positive, scores, negatives.valid, batch.weight))
         own = self.sampler.loss(negatives, scores, positive)
         if own is not None:
-            parts["sampler"] += own
+            parts["sampler"] = own
+        self._regularise_ids(parts, batch, side)
         self.sampler.update(negatives, scores.detach())
+        return dict(parts)
 
-    def _full(self, parts: dict[str, Tensor], batch: Batch, side: Side) -> None:
+    def _full(self, parts: dict[str, Tensor], batch: Batch, side: Side, step: int) -> None:
         """Add the loss over the scores ``[B, N]`` of all entities."""
         scores = score_side(self.model, batch, side)  # [B, N]
         known = {"known": self.facts.known(batch, side)} if getattr(self.objective, "needs_known", False) else {}
         parts["objective"] += self.objective(scores, batch.answer(side), batch.weight, **known)
+        self._regularise_ids(parts, batch, side)
+
+    def _regularise_ids(self, parts: dict[str, Tensor], batch: Batch, side: Side) -> None:
+        """Add the penalty of a batch's embeddings, which are looked up for it."""
+        if self.regulariser is not None:
+            anchor, answer = self.model.entity(batch.anchor(side)), self.model.entity(batch.answer(side))
+            self._regularise(parts, anchor, answer, self.model.relation(batch.relation, side), side)
 
     def _by_product(self, parts: dict[str, Tensor], asked: dict[Side, Batch]) -> None:
         """Add the loss over all entities without keeping their scores; all sides by one product."""

@@ -9,6 +9,7 @@ import pytest
 
 from mmkg import cli
 from mmkg.run import RunConfig, SamplerConfig
+from mmkg.samplers import SAMPLERS
 from mmkg.training import OBJECTIVES, OPTIMIZERS, REGULARISERS, TrainConfig
 
 
@@ -18,7 +19,13 @@ def words_of(option):
 
 
 @pytest.mark.parametrize(
-    ("option", "known"), [("objective", OBJECTIVES), ("optimizer", OPTIMIZERS), ("regulariser", REGULARISERS)]
+    ("option", "known"),
+    [
+        ("objective", OBJECTIVES),
+        ("optimizer", OPTIMIZERS),
+        ("regulariser", REGULARISERS),
+        ("sampler", SAMPLERS),
+    ],
 )
 def test_help_names_every_choice(option, known):
     assert words_of(option) == list(known)
@@ -26,7 +33,7 @@ def test_help_names_every_choice(option, known):
 
 def test_every_option_is_the_name_of_a_setting():
     known = {f.name for kind in (RunConfig, SamplerConfig, TrainConfig) for f in fields(kind)}
-    other = {"out", "resume", "json", "split_policy", "pool_memory"}  # handled one by one
+    other = {"out", "resume", "json", "split_policy", "pool_memory", "sampler_option"}  # handled one by one
     assert set(inspect.signature(cli.train).parameters) - other <= known
 
 
@@ -74,6 +81,16 @@ def test_mmrns_options_reach_the_sampler(call, tmp_path):
     assert (sampler.pool_kind, sampler.memory_mb, sampler.modalities) == ("typed", 64.0, ("structure",))
 
 
+def test_options_of_other_samplers(call, tmp_path):
+    words = "--sampler frequency --sampler-option power=0.5 --sampler-option count=same --steps 1 --dim 4 "
+    words += "--batch-size 8 --validate-every 0 --json"
+    where = ["--root", tmp_path / "data", "--out", tmp_path / "run"]
+    status, _, error = call("train", "worldmoji", *where, *words.split())
+    assert status == 0, error
+    config = RunConfig.load(tmp_path / "run" / "config.json")
+    assert (config.sampler.options, config.options) == ({"power": 0.5, "count": "same"}, {})
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -81,6 +98,10 @@ def test_mmrns_options_reach_the_sampler(call, tmp_path):
         (["--together", "4"], "needs both_sides"),
         (["--refit", "--validate-every", "3"], "validation is trained on"),
         (["--pool-memory", "much"], "could not convert string to float: 'much'"),
+        (["--sampler", "nscaching", "--sampler-option", "cache"], "write NAME=VALUE"),
+        (["--sampler", "nscaching", "--sampler-option", "colour=1"], "sampler nscaching has no option 'colour'"),
+        (["--sampler", "mmrns", "--sampler-option", "epsilon=1"], "sampler mmrns has no option 'epsilon'"),
+        (["--sampler", "mans"], "fused entities"),
         (["--optimizer", "sgd"], "choose one of adam, adagrad, row_adagrad"),
     ],
 )

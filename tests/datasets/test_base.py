@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import urllib.error
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -449,6 +450,17 @@ def test_another_encoder_or_setting_is_not_taken_for_the_first(root):
     other = Counting("b", 2.0)
     assert float(dataset.encode_text(other).values[0, 0, 0]) == 2.0
     assert float(dataset[0].text[0, 0, 0]) == 2.0
+
+
+def test_sentences_are_those_of_the_rows(root):
+    dataset = DB15K(root)
+    assert dataset.sentences(0) is None  # nothing is encoded
+    features = dataset.encode_text(Counting(), max_sentences=2)
+    for entity in range(7):
+        assert len(dataset.sentences(entity)) == features.row_mask(torch.tensor([entity])).sum()
+    assert dataset.sentences("France label") == ["France label", "On France."]
+    dataset.feature_files.put("text", "elsewhere", replace(features, provenance={}))
+    assert dataset.sentences(0) is None  # what others encoded is not known
 
 
 def test_features_of_other_texts_are_left_aside(root):

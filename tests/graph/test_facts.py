@@ -118,3 +118,10 @@ def test_entities_seen_at_a_side_of_a_relation(known, asked, side):
     for these in (facts, facts.to("cpu")):
         rows, ids = these.seen(torch.tensor(asked, dtype=torch.long), side)
         assert list(zip(rows.tolist(), ids.tolist(), strict=True)) == expected
+
+
+def test_triples_come_back_from_the_facts():
+    h, r, t = torch.tensor([2, 0, 2, 0]), torch.tensor([1, 0, 0, 0]), torch.tensor([1, 3, 2, 3])
+    assert torch.stack(Facts(h, r, t, 4, 2).triples(), 1).tolist() == [[0, 0, 3], [2, 0, 2], [2, 1, 1]]
+    empty = torch.zeros(0, dtype=torch.long)
+    assert [x.numel() for x in Facts(empty, empty, empty, 4, 0).triples()] == [0, 0, 0]

@@ -12,6 +12,7 @@ from mmkg.datasets import WorldMoji
 from mmkg.errors import DataError, NumericsError, UnknownNameError
 from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
 from mmkg.run.build import build_objective, shuffled, used_features
+from mmkg.samplers import SAMPLERS
 from mmkg.scorers import SCORERS
 from mmkg.training import OBJECTIVES, Callback, TrainingInterrupted, load_tree, save_tree
 
@@ -193,6 +194,17 @@ def test_mmrns_is_made_with_its_pool_and_memory(config, tmp_path):
     run = Run.train(replace(config, sampler=sampler), tmp_path / "run", progress=False)
     assert (run.sampler.pool, run.sampler.memory_mb) == ("typed", "auto")
     assert Run.load(run.folder, sampler=True, progress=False).config.sampler == sampler
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("mmrns", "mans")])
+def test_every_sampler_trains_and_is_loaded_as_it_was(config, tmp_path, name):
+    options = {"nscaching": {"cache_size": 5}, "kbgan": {"candidates": 7}}.get(name, {})
+    config = replace(config, sampler=SamplerConfig(name=name, negatives=3, options=options))
+    run = Run.train(config, tmp_path / "run", progress=False)
+    assert type(run.sampler) is SAMPLERS[name]
+    loaded = Run.load(run.folder, sampler=True, progress=False)
+    assert same_weights(run.sampler, loaded.sampler)
+    assert loaded.config.sampler.options == options
 
 
 def test_options_that_a_scorer_lacks_are_told(config, tmp_path):

@@ -1,6 +1,7 @@
 """Small graphs, features and a model for the samplers' tests."""
 
 import torch
+from scipy.stats import chi2
 
 from mmkg.graph.facts import Facts
 from mmkg.types import Batch, Features
@@ -51,3 +52,19 @@ def relative(found, expected):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def law_p_value(ids, weight):
+    """p-value of ids being independent draws by weights ``[N]``; 0 if one without weight was drawn."""
+    return counts_p_value(torch.bincount(ids.flatten(), minlength=len(weight)), weight)
+
+
+def counts_p_value(found, weight):
+    """p-value of counts ``[..., N]`` of draws by weights ``[..., N]``, all rows in one chi-square test."""
+    found, weight = found.double(), weight.double()
+    assert (weight.sum(-1) > 0).all()
+    expected = weight / weight.sum(-1, keepdim=True) * found.sum(-1, keepdim=True)
+    if found[expected == 0].any():
+        return 0.0
+    statistic = ((found - expected).square() / expected)[expected > 0].sum()
+    return float(chi2.sf(float(statistic), int((expected > 0).sum()) - expected[..., 0].numel()))

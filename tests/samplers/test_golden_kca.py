@@ -124,7 +124,8 @@ def test_full(shared, name, chunk_size):
         kind = "_without_norm_on_independent_branch" if m == "image" else ""
         assert relative(pool[m], d[f"expected.pool_{m}"]) < CLOSE
         assert relative(positive[m], d[f"official_positive.{m}{kind}"]) < CLOSE
-    seen = sampler.see(batch, "tail", model, facts, d["pool"], chunk_size=chunk_size)
+    plan = sampler.plan(batch, "tail", facts, pool=d["pool"])
+    seen = sampler.see(plan, model, chunk_size=chunk_size)
     for m, kind in (("image", "_vs_official_positive"), ("text", ""), ("structure", "")):
         assert relative(seen.similarities[m], d[f"expected.similarity_{m}{kind}"]) < CLOSE
     assert relative(3 * seen.log_p.exp(), d["expected.softmax_sum_unnormalised"]) < CLOSE

@@ -301,7 +301,7 @@ def test_explanation():
     for pool in (None, torch.arange(5, 30)):
         candidates = torch.arange(40) if pool is None else pool
         explanation = sampler.explain(batch, "tail", model, facts, step=3, k=12, pool=pool)
-        seen = sampler.see(batch, "tail", model, facts, candidates, step=3)
+        seen = sampler.see(sampler.plan(batch, "tail", facts, pool=candidates), model, step=3)
         p = seen.log_p.exp() * ~seen.known
         p = p / p.sum(1, keepdim=True)
         expected = p.topk(12, dim=1)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkg.samplers.mmrns.guided import GuidedProjection, NormScale
+from mmkg.samplers.mmrns.guided import GuidedProjection
+from mmkg.samplers.mmrns.norm_scale import NormScale
+from mmkg.samplers.mmrns.plain import compute, guided_projection, norm_scale
 
 
 @dataclass
@@ -123,21 +125,17 @@ class Branch(torch.nn.Module):
         Returns:
             Shape ``[P, U, a]``.
         """
-        (_, contents, width), outputs = view.content.shape, self.outputs
+        width, outputs = self.attention_dim, self.outputs
         centred = view.content - view.content.mean(dim=-1, keepdim=True)  # [P, J, a]
-        # --- variance: symmetric, so only pairs j <= l are kept and those off the diagonal count twice
-        j, l = torch.triu_indices(contents, contents, device=centred.device)  # [Q], [Q] with Q = J (J + 1) / 2  # noqa: E741
-        gram = (centred @ centred.transpose(1, 2)).flatten(1).index_select(1, j * contents + l)  # [P, Q]
-        gram = gram * ((2.0 - (j == l).to(gram.dtype)) / width)  # [P, Q]
-        form = view.affinity.index_select(1, j) * view.affinity.index_select(1, l) * gram[..., None]  # [P, Q, O]
-        outer = guide.index_select(1, j) * guide.index_select(1, l)  # [U, Q, O]
-        scale = NormScale.apply(outer, form, view.row_mask, norm.eps)  # [P, U, O]
+        gram = centred @ centred.transpose(1, 2) / width  # [P, J, J]
+        scale = compute(NormScale, norm_scale, view.affinity, gram, guide, view.row_mask, norm.eps)  # [P, U, O]
         # --- projection
         weight = self.project.weight.view(-1, outputs, width).permute(2, 1, 0)  # [a, O, a'], a' the projection's output
         # Norm's bias goes through the projection too, once for each real row of the other modality
         bias = torch.einsum("oax,a->ox", weight.transpose(0, 1), norm.bias)  # [O, a']
         rest = rest + view.row_mask.to(bias.dtype) @ bias  # [P, a']
-        return GuidedProjection.apply(centred * norm.weight, view.affinity, weight, scale, guide, rest)  # [P, U, a']
+        given = (centred * norm.weight, view.affinity, weight, scale, guide, rest)
+        return compute(GuidedProjection, guided_projection, *given)  # [P, U, a']
 
     def _project(self, rows: Tensor) -> Tensor:
         """Rows ``[n, O, a]`` flattened and projected without bias, ``[n, a]``."""

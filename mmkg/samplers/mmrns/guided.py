@@ -48,18 +48,24 @@ class GuidedProjection(torch.autograd.Function):
         to_weight, to_guide = torch.zeros_like(step.weight), torch.zeros_like(step.guide)  # [a, O a'], [U, J O]
         for part in parts(len(content), step.guide.numel()):
             given, own, rows = slope[part], affinity[part].flatten(1)[:, None], step.rows(content[part])
-            spread = step.spread(scale[part])  # [c, U, J O], s
-            both = spread * step.guide  # [c, U, J O], s g
-            to_weights = torch.bmm(given, rows.transpose(1, 2))  # [c, U, J O]
-            to_affinity[part] = (both * to_weights).sum(1).view(affinity[part].shape)  # [c, J, O]
+            both = step.spread(scale[part]).mul_(step.guide)  # [c, U, J O], s g
+            to_weights = torch.bmm(given, rows.transpose(1, 2)).mul_(both)  # [c, U, J O], times s g from here on
+            to_affinity[part] = to_weights.sum(1).view(affinity[part].shape)  # [c, J, O]
             to_rows = torch.bmm(both.mul_(own).transpose(1, 2), given)  # [c, J O, a']
             to_rows = to_rows.view(-1, step.weight.shape[1])  # [c J, O a']
             to_content[part] = (to_rows @ step.weight.T).view(content[part].shape)  # [c, J, a]
             to_weight.addmm_(content[part].flatten(0, 1).T, to_rows)  # [a, O a']
             to_weights.mul_(own)
-            to_scale[part] = step.gather(torch.mul(to_weights, step.guide, out=both))  # [c, U, O]
-            to_guide += to_weights.mul_(spread).sum(0)  # [U, J O]
+            to_scale[part] = step.gather(to_weights)  # [c, U, O]
+            to_guide += to_weights.sum(0)  # [U, J O]
+        # slopes of s and of g share one product, out of which the one and the other is divided
+        to_scale, to_guide = _without(to_scale, scale), _without(to_guide, step.guide)  # [P, U, O], [U, J O]
         return to_content, to_affinity, to_weight.view(weight.shape), to_scale, to_guide.view(guide.shape), slope.sum(1)
+
+
+def _without(product: Tensor, factor: Tensor) -> Tensor:
+    """A product without one of its factors; 0 where that is 0: a masked row, or a guide that has no slope itself."""
+    return product.div_(factor).masked_fill_(factor == 0, 0.0)
 
 
 class _Step:
@@ -85,38 +91,3 @@ class _Step:
     def gather(self, slope: Tensor) -> Tensor:
         """The sum over own rows, from ``[c, U, J O]`` to ``[c, U, O]``."""
         return slope @ self.ones.T
-
-
-class NormScale(torch.autograd.Function):
-    r"""Norm's scale :math:`s = (\mathrm{var} + ε)^{-1/2}` from variances that are quadratic forms, 0 where masked.
-
-    Only :math:`s` is kept, from which its slope follows: :math:`∂\mathrm{var} = -s^3 / 2`.
-
-    Args:
-        outer: Products of guides, shape ``[U, Q, O]``.
-        form: Coefficients, shape ``[P, Q, O]``.
-        row_mask: True where there is a row to scale, shape ``[P, O]``.
-        eps: :math:`ε`.
-
-    Returns:
-        Shape ``[P, U, O]``.
-    """
-
-    @staticmethod
-    def forward(ctx, outer, form, row_mask, eps):  # noqa: D102 - the class says it
-        variance = torch.bmm(outer.permute(2, 0, 1), form.permute(2, 1, 0))  # [O, U, P]
-        # rounding can leave a variance of nothing slightly below zero
-        scale = variance.clamp_(min=0).add_(eps).rsqrt_().permute(2, 1, 0)  # [P, U, O]
-        scale = torch.mul(scale, row_mask[:, None], out=scale.new_empty(scale.shape))  # [P, U, O], laid out anew
-        ctx.save_for_backward(outer, form, scale)
-        return scale
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, slope):  # noqa: D102
-        outer, form, scale = ctx.saved_tensors
-        to_variance = (scale**3).mul_(slope).mul_(-0.5).permute(2, 1, 0)  # [O, U, P], 0 where masked
-        to_variance = to_variance.contiguous()
-        to_outer = torch.bmm(to_variance, form.permute(2, 0, 1)).permute(1, 2, 0)  # [U, Q, O]
-        to_form = torch.bmm(outer.permute(2, 1, 0), to_variance).permute(2, 1, 0)  # [P, Q, O]
-        return to_outer, to_form, None, None

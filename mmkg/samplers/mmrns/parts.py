@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-CACHE_NUMBERS = 2**18
+CACHE_NUMBERS = 2**19
 """Numbers of a part's largest tensor: with what is made beside it, as many as a core's cache holds."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -26,23 +28,14 @@ def random_pool(num_entities: int, size: int, device: torch.device, generator: t
     return torch.randperm(num_entities, generator=generator, device=device)[:size].sort().values  # [P]
 
 
-def step_pool(
-    relations: Tensor | None,
+def typed_pool(
+    relations: Tensor,
     side: Side,
     facts: Facts,
     size: int,
     at_least: int,
-    device: torch.device,
     generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """:func:`typed_pool` of some relations, or :func:`random_pool` with no word on whose a candidate is if None."""
-    if relations is None:
-        return random_pool(facts.num_nodes, size, device, generator), None
-    return typed_pool(relations, side, facts, size, at_least, generator)
-
-
-def typed_pool(
-    relations: Tensor, side: Side, facts: Facts, size: int, at_least: int, generator: torch.Generator | None = None
+    padded: Callable[[int], int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """For each relation entities that the graph shows at that side of it, in one pool.
 
@@ -53,6 +46,7 @@ def typed_pool(
         size: Largest number of a relation's own candidates, chosen by chance where more are seen.
         at_least: Entities that nobody may draw fill the pool up to this number.
         generator: Source of randomness on the device of the relations.
+        padded: The size to fill the pool up to, from the number of candidates; as long as there are entities.
 
     Returns:
         Ascending ids ``[P]``, and whether each is a candidate of each relation ``[U, P]``.
@@ -64,7 +58,9 @@ def typed_pool(
     in_pool = torch.zeros(facts.num_nodes, dtype=torch.bool, device=ids.device)  # [N]
     in_pool[ids] = True
     others = (~in_pool).nonzero().flatten()  # [N - P']
-    in_pool[others[: max(0, at_least - facts.num_nodes + others.numel())]] = True
+    found = facts.num_nodes - others.numel()
+    wanted = max(at_least, found) if padded is None else padded(max(at_least, found))
+    in_pool[others[: wanted - found]] = True
     pool = in_pool.nonzero().flatten()  # [P]
     return pool, _marks(rows, ids, relations.numel(), pool, facts.num_nodes)
 

@@ -10,15 +10,14 @@ from torch import Tensor
 from mmkg.graph.facts import Facts
 from mmkg.samplers.base import NegativeSampler
 from mmkg.samplers.mmrns.contrast import seen_contrast
-from mmkg.samplers.mmrns.distribution import RULES, log_mixture, temperature
+from mmkg.samplers.mmrns.distribution import RULES, temperature
 from mmkg.samplers.mmrns.draw import draw, gumbel
 from mmkg.samplers.mmrns.explanation import Explanation, explain_positions
 from mmkg.samplers.mmrns.gumbel import GRADIENTS, RELAXATIONS, straight_through
 from mmkg.samplers.mmrns.memory import affordable
 from mmkg.samplers.mmrns.options import check_above, check_options
-from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, members, step_pool
-from mmkg.samplers.mmrns.seen import Seen
-from mmkg.samplers.mmrns.similarity import Grouping
+from mmkg.samplers.mmrns.plan import Plan, make_plan
+from mmkg.samplers.mmrns.seen import Seen, see
 from mmkg.samplers.mmrns.views import Views
 from mmkg.types import Batch, Features, Negatives, Side
 
@@ -72,6 +71,8 @@ class MMRNS(NegativeSampler):
         chunk_size: Candidates computed at once (and again in the backward pass); the whole pool if None.
         memory_mb: Memory for what a step keeps of the candidates, in MiB, from which chunks follow; ``"auto"`` for half
             of what is free when the step begins. Not with ``chunk_size``.
+        static_shapes: Fill up whatever depends on the ids to one of few sizes, so that shapes repeat from step to step
+            (CUDA graphs, ``torch.compile``); it changes no result.
 
     Raises:
         ValueError: If a number is out of range, an option unknown, features belong to another graph, or nothing is left
@@ -114,6 +115,7 @@ class MMRNS(NegativeSampler):
         use_contrast: bool = True,
         chunk_size: int | None = None,
         memory_mb: float | Literal["auto"] | None = None,
+        static_shapes: bool = False,
     ) -> None:
         super().__init__(num_entities, num_negatives)
         check_options(
@@ -127,24 +129,22 @@ class MMRNS(NegativeSampler):
         )
         check_above(0, epsilon=epsilon, tau=tau, attention_dim=attention_dim, gate_dim=gate_dim)
         check_above(-1, max_positives=max_positives)
-        if pool_size != "all":
-            check_above(0, pool_size=pool_size)
         if chunk_size is not None and memory_mb is not None:
             raise ValueError("chunk_size and memory_mb are both given: one follows from the other")
-        given = {"chunk_size": chunk_size, "memory_mb": memory_mb}
-        check_above(0, **{name: number for name, number in given.items() if number not in (None, "auto")})
+        given = {"pool_size": pool_size, "chunk_size": chunk_size, "memory_mb": memory_mb}
+        check_above(0, **{name: number for name, number in given.items() if number not in (None, "auto", "all")})
         self.pool_size = num_entities if pool_size == "all" else min(int(pool_size), num_entities)
         if num_negatives > self.pool_size:
             raise ValueError(f"{num_negatives} negatives from a pool of {self.pool_size}: draws do not repeat")
         for name, features in (("image", image), ("text", text)):
             if features is not None and features.row.numel() != num_entities:
                 raise ValueError(f"{name} features of {features.row.numel()} entities, expected {num_entities}")
-        self.entity_dim, self.relation_dim, self.pool, self.memory_mb = entity_dim, relation_dim, pool, memory_mb
+        self.pool, self.memory_mb = pool, memory_mb
         self.epsilon, self.epsilon_schedule, self.tau = epsilon, epsilon_schedule, tau
         self.beta, self.alpha, self.max_positives, self.chunk_size = beta, alpha, max_positives, chunk_size
         self.relaxation, self.gumbel_gradient, self.missing = relaxation, gumbel_gradient, missing
         self.contrast, self.contrast_positives, self.drawn_weight = contrast, contrast_positives, drawn_weight
-        self.use_contrast = use_contrast
+        self.use_contrast, self.static_shapes = use_contrast, static_shapes
         self.views = Views(
             entity_dim,
             relation_dim,
@@ -161,6 +161,37 @@ class MMRNS(NegativeSampler):
             positive_image_norm=positive_image_norm,
         )
 
+    def plan(
+        self,
+        batch: Batch,
+        side: Side,
+        facts: Facts,
+        generator: torch.Generator | None = None,
+        pool: Tensor | None = None,
+    ) -> Plan:
+        """What of a step follows from ids alone; made on the host, it spares a GPU every wait within the step.
+
+        Args:
+            batch: ``B`` triples.
+            side: The side to replace.
+            facts: Known triples on the device of the batch.
+            generator: Source of randomness on the device of the batch.
+            pool: Candidates without repetition, shape ``[P]``; drawn as the sampler's settings say if None.
+        """
+        self._check(side, facts)
+        return make_plan(
+            batch,
+            side,
+            facts,
+            pool,
+            generator,
+            kind=self.pool,
+            size=self.pool_size,
+            at_least=self.num_negatives,
+            others=self._others,
+            padded=self.static_shapes,
+        )
+
     def sample(
         self,
         batch: Batch,
@@ -169,19 +200,25 @@ class MMRNS(NegativeSampler):
         facts: Facts,
         generator: torch.Generator | None = None,
         step: int = 0,
+        plan: Plan | None = None,
     ) -> Negatives:
         """Draw ``K`` hard negatives for each row; see :meth:`NegativeSampler.sample`.
+
+        Args:
+            batch: ``B`` triples.
+            side: The side to replace.
+            model: Scorer of the embeddings.
+            facts: Known triples.
+            generator: Source of randomness on the device of the batch, or of the plan if there is one.
+            step: Steps done before, for ε.
+            plan: What :meth:`plan` said of this batch and side; then neither they nor the facts are looked at.
 
         Returns:
             Negatives with straight-through ``embeddings``; their ``log_prob`` carries no gradient.
         """
-        self._check(side, facts)
-        relations = batch.relation.unique() if self.pool == "typed" else None  # [U]
-        sizes = self.pool_size, self.num_negatives
-        pool, member = step_pool(relations, side, facts, *sizes, batch.relation.device, generator)  # [P], [U, P]
-        # before anything else is left to chance, so that runs with and without L_con draw alike under one seed
-        noise = gumbel((len(batch), pool.numel()), self.views.dtype, pool.device, generator)  # [B, P]
-        seen = self.see(batch, side, model, facts, pool, generator, step, self.chunk_size, member)
+        plan = self.plan(batch, side, facts, generator) if plan is None else plan
+        seen = self.see(plan, model, step, self.chunk_size)
+        noise = gumbel(plan.known.shape, self.views.dtype, plan.pool.device, generator)  # [B, P]
         drawn = draw(seen.log_p, seen.allowed, self.num_negatives, noise)
         embeddings = straight_through(
             seen.log_p,
@@ -192,62 +229,22 @@ class MMRNS(NegativeSampler):
             gradient=self.gumbel_gradient,
         )  # [B, K, d]
         seen.positions = drawn.positions
-        return Negatives(pool[drawn.positions], drawn.valid, embeddings, drawn.log_prob, cache=seen)
+        return Negatives(plan.pool[drawn.positions], drawn.valid, embeddings, drawn.log_prob, cache=seen)
 
-    def see(
-        self,
-        batch: Batch,
-        side: Side,
-        model: torch.nn.Module,
-        facts: Facts,
-        pool: Tensor,
-        generator: torch.Generator | None = None,
-        step: int = 0,
-        chunk_size: int | None = None,
-        member: Tensor | None = None,
-    ) -> Seen:
-        """Compare a batch's true answers with a pool: similarities and probabilities, before any draw.
+    def see(self, plan: Plan, model: torch.nn.Module, step: int = 0, chunk_size: int | None = None) -> Seen:
+        """Compare true answers with a pool: similarities and probabilities, before any draw.
 
         Args:
-            batch: ``B`` triples.
-            side: The side to replace.
+            plan: What :meth:`plan` said.
             model: Scorer of the embeddings.
-            facts: Known triples.
-            pool: Candidates without repetition, shape ``[P]``.
-            generator: Source of randomness in the choice among many known answers.
             step: Steps done before, for ε.
             chunk_size: Candidates computed at once; all, or what ``memory_mb`` says, if None.
-            member: Whether each candidate is one of each relation's own, shape ``[U, P]``, relations ascending; all are
-                if None.
         """
-        answers, filled = known_answers(batch, side, facts, self._others, generator)  # [B, 1 + J]
-        relations, relation_at = batch.relation.unique(return_inverse=True)  # [U], [B]
-        # pairs (relation, answer) repeat within a batch: each is computed once
-        keys, pair_at = (relation_at[:, None] * self.num_entities + answers).unique(return_inverse=True)
-        ids, entity_at = (keys % self.num_entities).unique(return_inverse=True)  # [n], [m]
-        with torch.autocast(pool.device.type, enabled=False):  # half precision would ruin the folded variances
-            relation = model.relation(relations, side).to(self.views.dtype)  # [U, d_r]
-            embeddings = model.entity(pool)  # [P, d]
-            self._check_widths(embeddings, relation)
-            entity, of_answers = embeddings.to(self.views.dtype), model.entity(ids).to(self.views.dtype)
-            pairs = self.views.pairs(ids, of_answers, relation, entity_at, keys // self.num_entities)
-            positive = {name: view[pair_at[:, 0]] for name, view in pairs.items()}  # [B, a] or [B, d]
-            grouping = Grouping(relation_at, relations.numel())
-            if chunk_size is None and self.memory_mb is not None:
-                chunk_size = affordable(self.memory_mb, self.views.kept_bytes(relations.numel()), pool.device)
-            similarities = self.views.similarities(pool, entity, relation, positive, grouping, chunk_size)
-            answer_similarities = self.views.to_answers(pairs, pair_at)
-            shared, answer_shared = {}, {}
-            for name in self.views.names:
-                own = self.views.present(name, answers[:, :1])  # [B, 1]
-                shared[name] = self.views.present(name, pool) & own  # [B, P]
-                answer_shared[name] = self.views.present(name, answers) & own & filled  # [B, 1 + J]
-            epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
-            inside = None if member is None else member[relation_at]  # [B, P]
-            log_p = log_mixture(similarities, shared, epsilon, self.missing, inside)  # [B, P]
-        known = known_in_pool(batch, side, facts, pool)  # [B, P]
-        allowed = ~known if inside is None else inside & ~known  # [B, P]
-        return Seen(pool, known, allowed, log_p, similarities, shared, answer_similarities, answer_shared, embeddings)
+        if chunk_size is None and self.memory_mb is not None:
+            each = self.views.kept_bytes(plan.relations.numel())
+            chunk_size = affordable(self.memory_mb, each, plan.pool.device)
+        epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
+        return see(self.views, plan, model, epsilon, missing=self.missing, chunk_size=chunk_size)
 
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """``beta`` times the mean of L_con over the modalities in use; None without L_con.
@@ -300,24 +297,15 @@ class MMRNS(NegativeSampler):
         Returns:
             Explanation with shapes ``[B, k]``, the most probable first.
         """
-        self._check(side, facts)
-        if k > (self.num_entities if pool is None else pool.numel()):
+        device = batch.relation.device
+        pool = torch.arange(self.num_entities, device=device) if pool is None else pool  # [P]
+        if k > pool.numel():
             raise ValueError(f"k is {k}, more than there are candidates")
-        if pool is None:
-            pool = torch.arange(self.num_entities, device=batch.relation.device)  # [N]
-        member = members(batch.relation.unique(), side, facts, pool) if self.pool == "typed" else None  # [U, P]
-        seen = self.see(batch, side, model, facts, pool, None, step, self.chunk_size or 2048, member)
+        # which known answers are looked up besides shows in nothing here: nobody else's random numbers are taken
+        plan = self.plan(batch, side, facts, torch.Generator(device), pool)
+        seen = self.see(plan, model, step, self.chunk_size or 2048)
         top, positions = seen.log_p.masked_fill(~seen.allowed, -torch.inf).topk(k, dim=1)  # [B, k]
         return explain_positions(seen, positions, top > -torch.inf)
-
-    def _check_widths(self, entity: Tensor, relation: Tensor) -> None:
-        """Raise ValueError where the model is not as wide as the sampler was told."""
-        for what, found, expected in (
-            ("entities", entity, self.entity_dim),
-            ("relations", relation, self.relation_dim),
-        ):
-            if found.shape[-1] != expected:
-                raise ValueError(f"the model's {what} are {found.shape[-1]} wide, the sampler expects {expected}")
 
     @property
     def _others(self) -> int:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from mmkg.samplers.mmrns.distribution import log_mixture
+from mmkg.samplers.mmrns.plan import Plan
+from mmkg.samplers.mmrns.views import Views
 
 
 @dataclass
@@ -34,3 +40,52 @@ class Seen:
     answer_shared: dict[str, Tensor]
     embeddings: Tensor
     positions: Tensor | None = None
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """A region without autocast on a device, which may know none."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
+def see(
+    views: Views,
+    plan: Plan,
+    model: torch.nn.Module,
+    epsilon: float,
+    *,
+    missing: str = "corrected",
+    chunk_size: int | None = None,
+) -> Seen:
+    """Compare the true answers of a batch with a pool; nothing here waits for the device.
+
+    Args:
+        views: The views by which entities are compared.
+        plan: Which entities.
+        model: Scorer of the embeddings, read through ``entity`` and ``relation``.
+        epsilon: Temperature of p.
+        missing: See :func:`~mmkg.samplers.mmrns.distribution.log_mixture`.
+        chunk_size: Candidates computed at once; all if None.
+
+    Raises:
+        ValueError: If the model is not as wide as the views were told.
+    """
+    pool, answers, at = plan.pool, plan.answers, plan.pair_at
+    with full_precision(pool.device):  # half precision would ruin the folded variances
+        relation, embeddings = model.relation(plan.relations, plan.side), model.entity(pool)  # [U, d_r], [P, d]
+        views.check_widths(embeddings, relation)
+        relation = relation.to(views.dtype)
+        entity, of_answers = embeddings.to(views.dtype), model.entity(plan.entities).to(views.dtype)  # [P, d], [n, d]
+        pairs = views.pairs(plan.entities, of_answers, relation, plan.pair_entity, plan.pair_relation)
+        positive = {name: view[at[:, 0]] for name, view in pairs.items()}  # [B, a] or [B, d]
+        similarities = views.similarities(pool, entity, relation, positive, plan.grouping, chunk_size)
+        answer_similarities = views.to_answers(pairs, at)
+        shared, answer_shared = {}, {}
+        for name in views.names:
+            own = views.present(name, answers[:, :1])  # [B, 1]
+            shared[name] = views.present(name, pool) & own  # [B, P]
+            answer_shared[name] = views.present(name, answers) & own & plan.filled  # [B, 1 + J]
+        log_p = log_mixture(similarities, shared, epsilon, missing, plan.own)  # [B, P]
+    return Seen(
+        pool, plan.known, plan.allowed, log_p, similarities, shared, answer_similarities, answer_shared, embeddings
+    )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.gated import GatedDots
 from mmkg.samplers.mmrns.parts import parts
+from mmkg.samplers.mmrns.plain import compute, dots_and_norms, gated_dots
+from mmkg.samplers.mmrns.transfer import transfer
 
 DELTA = 1e-10
 """Keeps the cosine of a zero vector finite."""
@@ -34,22 +39,35 @@ class Grouping:
     Args:
         relation_at: Position of each row's relation among ``U`` relations, shape ``[B]``; each relation occurs.
         num_relations: ``U``.
+        padded: The size to fill widths, further blocks and relations up to, from their number.
     """
 
-    def __init__(self, relation_at: Tensor, num_relations: int) -> None:
+    def __init__(self, relation_at: Tensor, num_relations: int, padded: Callable[[int], int] | None = None) -> None:
         rows = relation_at.numel()
-        self.relation_at, self.num_relations = relation_at, num_relations
         count = torch.bincount(relation_at, minlength=num_relations)  # [U]
         widest, mean = int(count.max()), -(-rows // num_relations)
         self.width = widest if num_relations * widest <= 8 * rows else 4 * mean
+        self.relation_at, self.num_relations = relation_at, num_relations
+        if padded is not None:
+            self.width, self.num_relations = padded(self.width), padded(num_relations)
         further = (count - 1).clamp(min=0) // self.width  # [U], blocks beyond a relation's first
         self.further_relation = torch.repeat_interleave(further)  # [X]
+        if padded is not None and (blocks := self.further_relation.numel()):
+            spare = self.further_relation.new_zeros(padded(blocks) - blocks)  # blocks without rows, of some relation
+            self.further_relation = torch.cat([self.further_relation, spare])  # [X]
         order = torch.argsort(relation_at, stable=True)  # [B], rows sorted by relation
         rank = torch.empty_like(order)
         rank[order] = torch.arange(rows, device=order.device) - (count.cumsum(0) - count)[relation_at[order]]  # [B]
         self.place, layer = rank % self.width, rank // self.width  # [B], [B]
-        beyond = num_relations + (further.cumsum(0) - further)[relation_at] + layer - 1  # [B]
+        beyond = self.num_relations + (further.cumsum(0) - further)[relation_at] + layer - 1  # [B]
         self.block = torch.where(layer == 0, relation_at, beyond)  # [B]
+
+    def to(self, device: torch.device | str) -> Grouping:
+        """The same grouping on another device."""
+        other = copy(self)
+        for name in ("relation_at", "further_relation", "place", "block"):
+            setattr(other, name, transfer(getattr(self, name), device))
+        return other
 
     def similarities(self, positive: Tensor, candidates: Tensor, detach_norms: bool = False) -> Tensor:
         """Cosine of each row's positive and each candidate under the row's relation.
@@ -66,7 +84,7 @@ class Grouping:
         if candidates.shape[1] == 1:
             right = norms(candidates[:, 0], detach_norms)  # [P]
             return cosine(positive @ candidates[:, 0].T, left[:, None], right)  # [B, P]
-        dot, right = _DotsAndNorms.apply(self._blocks(positive), candidates, self.further_relation)
+        dot, right = compute(DotsAndNorms, dots_and_norms, self._blocks(positive), candidates, self.further_relation)
         return self._cosines(dot, left, right, detach_norms)
 
     def gated_similarities(
@@ -84,7 +102,8 @@ class Grouping:
         Returns:
             Shape ``[B, P]``, between -1 and 1.
         """
-        dot, right = GatedDots.apply(self._blocks(positive), entity, of_entity, of_relation, self.further_relation)
+        given = (self._blocks(positive), entity, of_entity, of_relation, self.further_relation)
+        dot, right = compute(GatedDots, gated_dots, *given)
         return self._cosines(dot, norms(positive, detach_norms), right, detach_norms)
 
     def _blocks(self, positive: Tensor) -> Tensor:
@@ -97,10 +116,10 @@ class Grouping:
         right = right.detach() if detach_norms else right
         # index_select and not brackets, whose gradient is several times slower
         dot = dot.flatten(0, 1).index_select(0, self.block * self.width + self.place)  # [B, P]
-        return cosine(dot, left[:, None], right.T.index_select(0, self.relation_at))  # [B, P]
+        return cosine(dot, left[:, None], right.index_select(1, self.relation_at).T)  # [B, P]
 
 
-class _DotsAndNorms(torch.autograd.Function):
+class DotsAndNorms(torch.autograd.Function):
     """Inner products with blocked positives, and norms, of candidates ``[P, U, a]``.
 
     Candidates are the largest tensor of a step. Autograd would walk over it some eight times to join both gradients,
@@ -108,7 +127,7 @@ class _DotsAndNorms(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, blocked, candidates, further):
+    def forward(ctx, blocked, candidates, further):  # noqa: D102 - the class says it
         count, relations, _ = candidates.shape
         dot = blocked.new_empty(*blocked.shape[:2], count)  # [U + X, w, P]
         norm = candidates.new_empty(count, relations)  # [P, U]
@@ -125,7 +144,7 @@ class _DotsAndNorms(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, to_dot, to_norm):
+    def backward(ctx, to_dot, to_norm):  # noqa: D102
         blocked, candidates, further, norm = ctx.saved_tensors
         (count, relations, _), to_blocked = candidates.shape, torch.zeros_like(blocked)  # [U + X, w, a]
         to_candidates = torch.empty_like(candidates) if to_dot is not None else torch.zeros_like(candidates)

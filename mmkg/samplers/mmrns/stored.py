@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.parts import parts
+from mmkg.samplers.mmrns.plain import compute, projected
 from mmkg.types import Features
 
 
@@ -33,14 +34,14 @@ class Stored:
 
     def project(self, layer: torch.nn.Linear) -> Tensor:
         """The layer's output for all rows, ``[n, R, a]``."""
-        return _Projected.apply(layer.weight, layer.bias, self.features, self.ids)
+        return compute(Projected, projected, layer.weight, layer.bias, self.features, self.ids)
 
 
-class _Projected(torch.autograd.Function):
+class Projected(torch.autograd.Function):
     """A linear layer over gathered rows, which are made in parts and forgotten, and made again for the gradient."""
 
     @staticmethod
-    def forward(ctx, weight, bias, features, ids):
+    def forward(ctx, weight, bias, features, ids):  # noqa: D102 - the class says it
         out = weight.new_empty(ids.numel(), features.shape[1], len(weight))  # [n, R, a]
         for part in parts(len(out), features.shape[1] * features.shape[2]):
             values, _ = features.gather(ids[part])  # [c, R, D]
@@ -50,7 +51,7 @@ class _Projected(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, slope):
+    def backward(ctx, slope):  # noqa: D102
         slope = slope.contiguous()  # [n, R, a]
         to_weight = slope.new_zeros(slope.shape[-1], ctx.features.shape[2])  # [a, D]
         for part in parts(len(slope), ctx.features.shape[1] * ctx.features.shape[2]):

@@ -17,7 +17,7 @@ class Views(torch.nn.Module):
     """Holds KCA, the structure gate and the features, and compares positives with candidates.
 
     Features are gathered by ids in each step, so that they may stay memory-mapped on disk; they are no part of the
-    module's state.
+    module's state. Those in memory follow the module to its device; a GPU waits in each step for those on disk.
 
     Args:
         entity_dim: Width ``d`` of an entity's embedding.
@@ -56,6 +56,7 @@ class Views(torch.nn.Module):
         positive_image_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.entity_dim, self.relation_dim = entity_dim, relation_dim
         self.zero_rows, self.detach_norms, self.positive_image_norm = zero_rows, detach_norms, positive_image_norm
         self.features = {name: f for name, f in (("image", image), ("text", text)) if f is not None}
         self.names = (*self.features, *(("structure",) if use_structure else ()))
@@ -69,6 +70,23 @@ class Views(torch.nn.Module):
             self.gate = StructureGate(entity_dim, relation_dim, gate_dim, gate_layers)
         for name, features in self.features.items():
             self.register_buffer(f"{name}_present", _present(features), persistent=False)  # [N]
+
+    def _apply(self, fn, recurse=True):
+        """Move (or cast) the module, and features in memory to where it lies; those on disk are read from there."""
+        super()._apply(fn, recurse)
+        device = next(self.parameters()).device
+        moved = {name: f.to(device) for name, f in self.features.items() if isinstance(f.values, Tensor)}
+        self.features |= moved
+        return self
+
+    def check_widths(self, entity: Tensor, relation: Tensor) -> None:
+        """Raise ValueError where a model's embeddings ``[..., d]`` or ``[..., d_r]`` are not as wide as was said."""
+        for what, found, expected in (
+            ("entities", entity, self.entity_dim),
+            ("relations", relation, self.relation_dim),
+        ):
+            if found.shape[-1] != expected:
+                raise ValueError(f"the model's {what} are {found.shape[-1]} wide, the sampler expects {expected}")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -166,10 +184,8 @@ class Views(torch.nn.Module):
             for branch in (self.kca.image, self.kca.text):
                 if branch is not None:
                     own, others, width = branch.contents, branch.outputs, branch.attention_dim
-                    pairs = own * (own + 1) // 2 if branch.guide_in is not None else 0
-                    numbers += (
-                        relations * (width + others + 2) + 8 * own * width + (3 * pairs + 8 * own) * others + 2 * pairs
-                    )
+                    squares = own * own if branch.guide_in is not None else 0
+                    numbers += relations * (width + others + 2) + 8 * own * (width + others) + squares
         if self.gate is not None:
             wide = self.gate.entity_dim
             numbers += (
@@ -201,6 +217,7 @@ class Views(torch.nn.Module):
 
 def _present(features: Features) -> Tensor:
     """True for entities with at least one real row, shape ``[N]``."""
-    present = features.present.clone()  # [N]
-    present[present.clone()] = features.mask.to(present.device).any(dim=1)[features.row[present]]
-    return present
+    if features.shape[0] == 0:
+        return features.present
+    some = features.mask.any(dim=1)  # [M]
+    return features.present & some[features.row.clamp(min=0).to(some.device)].to(features.row.device)

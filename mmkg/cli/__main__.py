@@ -1,0 +1,5 @@
+"""``python -m mmkg.cli`` is the command ``mmkg``."""
+
+from mmkg.cli import main
+
+main()

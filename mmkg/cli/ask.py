@@ -1,0 +1,78 @@
+"""Commands that ask a trained run: how good it is, what it answers, its embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmkg.cli.options import Json, RunFolder, RunRoot
+from mmkg.terminal import print_evaluation, print_json, print_table
+
+
+def evaluate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="val, or test: each look at test is noted in the run.")] = "val",
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category."""
+    from mmkg.run import Run
+
+    loaded = Run.load(run, root=root, progress=not json)
+    print_evaluation({"run": str(run)} | loaded.evaluate(split, progress=not json), json)
+
+
+def predict(
+    run: RunFolder,
+    relation: Annotated[str, typer.Option(help="Name of the relation.")],
+    head: Annotated[str | None, typer.Option(help="Name of the head; leave out to ask for it.")] = None,
+    tail: Annotated[str | None, typer.Option(help="Name of the tail; leave out to ask for it.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out facts that are known.")] = False,
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Answer (head, relation, ?) or (?, relation, tail) by name; with both, say how plausible the triple is.
+
+    Example: mmkg predict runs/worldmoji-rotate-mmrns-0 --head France --relation borders
+    """
+    from mmkg.run import Run
+
+    loaded = Run.load(run, root=root, progress=False)
+    found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
+    if isinstance(found, dict):
+        if json:
+            print_json(found)
+            return
+        known = "a known fact" if found["known"] else "not a known fact"
+        typer.echo(f"{head}, {relation}, {tail}: score {found['score']:.3f}, {known}")
+        for side in ("tail", "head"):
+            typer.echo(f"  better than {found[f'percentile_{side}']:.1f} % of the candidates for the {side}")
+        return
+    rows = found.to_dict("records")
+    if json:
+        print_json(rows)
+    else:
+        asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
+        shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
+        print_table(shown, title=asked)
+
+
+def export(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; RUN/export if not given.")] = None,
+    root: RunRoot = None,
+    json: Json = False,
+) -> None:
+    """Write a run's embeddings with names as Parquet, and as safetensors."""
+    from mmkg.run import Run
+    from mmkg.run import export as write
+
+    paths = write(Run.load(run, root=root, progress=False), out or run / "export")
+    if json:
+        print_json([str(p) for p in paths])
+    else:
+        for path in paths:
+            typer.echo(path)
