@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -140,9 +140,13 @@ def _flat(evaluation: dict) -> dict:
 
 
 def short_hash(config: RunConfig) -> str:
-    """Eight letters that tell settings apart; the seed and the folder of datasets do not count."""
-    same = replace(config, root="", train=replace(config.train, seed=0), warm_start=None)
-    return hashlib.blake2b(json.dumps(asdict(same), sort_keys=True).encode(), digest_size=4).hexdigest()
+    """Eight letters that tell settings apart; the seed and the folder of datasets do not count.
+
+    Settings at their defaults do not count either, so that a setting that comes later renames no earlier run.
+    """
+    same = replace(config, root=RunConfig().root, train=replace(config.train, seed=0), warm_start=None)
+    chosen = {name: here for name, (here, _) in same.differences(RunConfig()).items()}
+    return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def mean_sd(values: list[float], digits: int = 4) -> str:

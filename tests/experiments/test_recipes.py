@@ -120,6 +120,20 @@ def test_drawn_negatives_start_from_their_own_settings(call, folder):
     assert "test" not in entry
 
 
+def test_a_name_tells_settings_apart_and_nothing_else(monkeypatch):
+    from_common = load("common", monkeypatch).short_hash
+    config = RunConfig(dataset="mkg_y", options={"a": 1})
+    same = [replace(config, root="elsewhere"), replace(config, train=replace(config.train, seed=7))]
+    assert {from_common(c) for c in same} == {from_common(config)}
+    other = [
+        replace(config, dim=7),
+        replace(config, options={"a": 2}),
+        replace(config, sampler=replace(config.sampler, pool=9)),
+        replace(config, train=replace(config.train, regulariser="n3", regulariser_weight=0.1)),
+    ]
+    assert len({from_common(c) for c in [config, *other]}) == 5
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_whole(name, monkeypatch):
     module = load(name, monkeypatch)
