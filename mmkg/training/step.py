@@ -120,8 +120,9 @@ class StepLoss:
                 self._regularise(parts, anchor, answer, relation, side)
             keys = batch.anchor(side) * self.model.num_relations + batch.relation  # [B]
             distinct, row = keys.unique(return_inverse=True)  # [U], [B]
-            # of the triples that ask the same, any will do
-            one = torch.empty_like(distinct).scatter_(0, row, torch.arange(len(row), device=row.device))  # [U]
+            # of the triples that ask the same, any will do, but the same one each time
+            number = torch.arange(len(row), device=row.device)  # [B]
+            one = torch.empty_like(distinct).scatter_reduce_(0, row, number, "amin", include_self=False)  # [U]
             queries.append(self.model.query(anchor[one], relation[one], self.model.way(side)))  # [U, d]
             rows.append(row + before)
             answers.append(batch.answer(side))
