@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmkg.cli.options import Json, Name, Policy, Root
+from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
 
@@ -73,6 +74,13 @@ def train(
     split_policy: Policy = None,
     warm_start: Annotated[str | None, typer.Option(help="Run whose embeddings to start from.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation, without selection.")] = False,
+    census: Annotated[
+        bool, typer.Option("--census", help="Note what the sampler draws over training, in the run's census/.")
+    ] = False,
+    census_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps between its probes, whatever they cost; within 5 % of the time if not given."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of initialisation, batches and negatives.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
     json: Json = False,
@@ -102,15 +110,23 @@ def train(
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
-    run = Run.train(config, folder, resume=resume, progress=not json)
+    callbacks = []
+    if census or census_every is not None:
+        from mmkg.analysis import Census
+        from mmkg.run import open_dataset
+
+        if not config.draws_negatives:
+            raise DataError(f"objective {objective} draws no negatives to take a census of", cure="leave --census out")
+        data = open_dataset(config, features=False, progress=False).topology
+        bound = {} if census_every is None else {"every": census_every, "overhead": None}
+        callbacks.append(Census(data, folder / "census", resume=resume, **bound))
+    run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
     print_evaluation(result, json)
 
 
 def options_of(words: list[str]) -> dict:
     """Options by name out of words such as ``cache_size=30``; a value that is no JSON is taken as text."""
-    from mmkg.errors import DataError
-
     options = {}
     for word in words:
         name, sign, value = word.partition("=")
