@@ -7,6 +7,7 @@ from mmkg.scorers.complex import ComplEx
 from mmkg.scorers.cp import CP
 from mmkg.scorers.distance import DistanceScorer
 from mmkg.scorers.distmult import DistMult
+from mmkg.scorers.extended import Extended
 from mmkg.scorers.fusion import FUSIONS
 from mmkg.scorers.multimodal import FusedEntities, fuse
 from mmkg.scorers.mure import MuRE
@@ -50,6 +51,7 @@ __all__ = [
     "ComplEx",
     "DistMult",
     "DistanceScorer",
+    "Extended",
     "FusedEntities",
     "MuRE",
     "PRotatE",
