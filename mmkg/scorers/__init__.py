@@ -21,6 +21,7 @@ from mmkg.scorers.transd import TransD
 from mmkg.scorers.transe import TransE
 from mmkg.scorers.transh import TransH
 from mmkg.scorers.tucker import TuckER
+from mmkg.scorers.unseen import UnseenEntities
 
 SCORERS: dict[str, type[Scorer]] = {
     "transe": TransE,
@@ -64,5 +65,6 @@ __all__ = [
     "TransE",
     "TransH",
     "TuckER",
+    "UnseenEntities",
     "fuse",
 ]
