@@ -34,6 +34,10 @@ def train(
     modalities: Annotated[
         str, typer.Option(help="What MMRNS looks at, out of image,text,structure.")
     ] = "image,text,structure",
+    fusion: Annotated[
+        str | None, typer.Option(help="Make pictures and texts part of the embeddings: linear, gated or back_fill.")
+    ] = None,
+    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = "image,text",
     gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
     steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
     batch_size: Annotated[int, typer.Option(help="Positive triples a step.")] = 256,
@@ -82,6 +86,8 @@ def train(
             seed=seed,
         ),
         warm_start=warm_start,
+        fusion=fusion,
+        fuse_with=tuple(m.strip() for m in fuse_with.split(",")),
     )
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
     run = Run.train(config, folder, resume=resume, progress=not json)

@@ -74,6 +74,9 @@ class RunConfig:
         sampler: How negatives are drawn.
         train: How long and how is trained.
         warm_start: Folder of an earlier run whose embeddings to start from.
+        fusion: How pictures and texts become part of an entity's embedding, out of :data:`mmkg.scorers.FUSIONS`; None
+            for embeddings of structure alone.
+        fuse_with: Which of "image" and "text" they are.
     """
 
     dataset: str = "worldmoji"
@@ -87,6 +90,8 @@ class RunConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
+    fusion: str | None = None
+    fuse_with: tuple[str, ...] = ("image", "text")
 
     @property
     def draws_negatives(self) -> bool:
@@ -126,6 +131,8 @@ class RunConfig:
         sampler, train = dict(values.pop("sampler", {})), dict(values.pop("train", {}))
         if "modalities" in sampler:
             sampler["modalities"] = tuple(sampler["modalities"])
+        if "fuse_with" in values:
+            values["fuse_with"] = tuple(values["fuse_with"])
         return cls(**values, sampler=SamplerConfig(**sampler), train=TrainConfig(**train))
 
     def differences(self, other: RunConfig) -> dict[str, tuple]:

@@ -23,6 +23,7 @@ from mmkg.run.build import (
     used_features,
 )
 from mmkg.run.config import RunConfig
+from mmkg.run.fused import fused, fused_features
 from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
 from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
@@ -100,7 +101,7 @@ class Run:
         dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
         features = used_features(config, dataset) if looks else {}
-        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
         sampler = build_sampler(config, model, features)
         warm = start_from(config, model, data)
         trainer = Trainer(
@@ -130,6 +131,7 @@ class Run:
         save_tree(folder / MODEL_FILE, tensors, {"graph": fingerprint(data), "step": result.best_step})
         names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
         write_json(folder / NAMES_FILE, names)
+        features |= fused_features(config, dataset)
         record = provenance(config, dataset, features, result, trainer.device, command) | {"warm_start": warm}
         write_json(folder / RESULT_FILE, record)  # the last of all: a run that has it is whole
         return run
@@ -164,7 +166,7 @@ class Run:
                 file=folder / MODEL_FILE,
                 cure="give the dataset's folder with --root, or train anew",
             )
-        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
         features = used_features(config, dataset) if looks else {}
         loaded = build_sampler(config, model, features) if sampler else None
         for name, module in (("model", model), ("sampler", loaded)):
