@@ -21,9 +21,9 @@ def adapt(
     embed: Callable[[Tensor], Tensor],
     support: Tensor,
     spread: float,
-    steps: int = 50,
-    rate: float = 0.1,
-    pull: float = 1.0,
+    steps: int = 40,
+    rate: float = 0.2,
+    pull: float = 0.0,
 ) -> Tensor:
     r"""Structural embeddings that fit some triples, by Adam from a start; nothing else moves.
 

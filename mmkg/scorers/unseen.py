@@ -50,9 +50,9 @@ class UnseenEntities:
         support: Tensor | None = None,
         *,
         structure: str = "projection",
-        steps: int = 50,
-        rate: float = 0.1,
-        pull: float = 1.0,
+        steps: int = 40,
+        rate: float = 0.2,
+        pull: float = 0.0,
     ) -> Tensor:
         """Embeddings ``[n, d]`` of ``n`` new entities, to be handed to :class:`mmkg.scorers.Extended`.
 
