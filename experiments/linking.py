@@ -50,8 +50,8 @@ from mmkg.scorers import ComplEx
 from mmkg.training import SelfAdversarial, TrainConfig, Trainer, stream
 from mmkg.types import Features
 
-WEIGHTS = (0.25, 0.5, 1.0)
-TEMPERATURES = (0.02, 0.05, 0.1)
+WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+TEMPERATURES = (0.05, 0.1, 0.2, 0.4)
 
 
 def half(text: str, first: bool) -> str:
