@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
 import hashlib
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ import torch
 from mmkg.evaluation import score_side
 from mmkg.graph import Facts
 from mmkg.run import Run, RunConfig, write_json
+from mmkg.run.record import versions
 from mmkg.samplers import UniformSampler
 from mmkg.training import Callback, SelfAdversarial
 from mmkg.types import SIDES, Batch
@@ -67,7 +70,17 @@ class Probe(Callback):
         return {"first_50": first, "last_50": last, "ratio": last / first}
 
 
-def record(run: Run, variant: str, name: str, *, final: bool, results: Path | None, probe: Probe | None = None) -> dict:
+def record(
+    run: Run,
+    variant: str,
+    name: str,
+    *,
+    final: bool,
+    results: Path | None,
+    looks: Path,
+    probe: Probe | None = None,
+    chosen_by: Run | None = None,
+) -> dict:
     """Evaluate a run and give one entry for it: its own record, and what was evaluated.
 
     Args:
@@ -76,14 +89,24 @@ def record(run: Run, variant: str, name: str, *, final: bool, results: Path | No
         name: Name of the JSON file, without suffix.
         final: Whether to look at the test split; a run that was looked at before is not looked at again.
         results: Folder to write the entry to, or None.
+        looks: CSV file to which a look at the test split is added.
         probe: A probe that looked on, if there was one. Its summary is kept in the run's folder.
+        chosen_by: Of a refit, the run whose validation chose its settings; that validation stands in the entry.
     """
     entry = {"variant": variant} | json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
+    judge = chosen_by or run
     if int(run.data.val_mask.sum()):
-        entry["valid"] = _flat(run.evaluate("val", progress=True))
+        entry["valid"] = _flat(judge.evaluate("val", progress=True))
+    if chosen_by is not None:
+        told = json.loads((chosen_by.folder / "result.json").read_text(encoding="utf-8"))
+        entry["chosen_by"] = {"run": chosen_by.folder.name} | {k: told[k] for k in ("best_step", "steps_per_epoch")}
+        entry["chosen_by"]["history"] = told["history"]
     if final:
         seen = run.folder / "evaluation_test.json"
-        test = json.loads(seen.read_text(encoding="utf-8")) if seen.exists() else run.evaluate("test", progress=True)
+        looked = seen.exists()
+        test = json.loads(seen.read_text(encoding="utf-8")) if looked else run.evaluate("test", progress=True)
+        if not looked:
+            note_look(looks, run, test["metrics"]["realistic"]["mrr"])
         entry["test"] = _flat(test)
     kept = run.folder / "probe.json"
     if probe is not None and (summary := probe.summary()) is not None:
@@ -96,14 +119,34 @@ def record(run: Run, variant: str, name: str, *, final: bool, results: Path | No
     return entry
 
 
+def note_look(path: Path, run: Run, mrr: float) -> None:
+    """Add a look at the test split to the list of all looks, which is kept with the results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    now = datetime.datetime.now().isoformat("T", "seconds")
+    row = [run.config.dataset, short_hash(run.config), run.config.train.seed, now, versions().get("commit", ""), mrr]
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(["dataset", "config", "seed", "date", "commit", "test_mrr"])
+        writer.writerow(row)
+
+
 def _flat(evaluation: dict) -> dict:
-    return {"queries": evaluation["queries"], **evaluation["metrics"], "breakdown": evaluation["breakdown"]}
+    counted = {
+        k: evaluation[k] for k in ("queries", "unseen_triples", "excluded_triples", "adjusted") if k in evaluation
+    }
+    return {**counted, **evaluation["metrics"], "breakdown": evaluation["breakdown"]}
 
 
 def short_hash(config: RunConfig) -> str:
-    """Eight letters that tell settings apart; the seed and the folder of datasets do not count."""
-    same = replace(config, root="", train=replace(config.train, seed=0), warm_start=None)
-    return hashlib.blake2b(json.dumps(asdict(same), sort_keys=True).encode(), digest_size=4).hexdigest()
+    """Eight letters that tell settings apart; the seed and the folder of datasets do not count.
+
+    Settings at their defaults do not count either, so that a setting that comes later renames no earlier run.
+    """
+    same = replace(config, root=RunConfig().root, train=replace(config.train, seed=0), warm_start=None)
+    chosen = {name: here for name, (here, _) in same.differences(RunConfig()).items()}
+    return hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
 def mean_sd(values: list[float], digits: int = 4) -> str:

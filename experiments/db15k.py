@@ -1,27 +1,54 @@
-"""DB15K: any scorer with uniform or MMRNS negatives.
+"""DB15K: ComplEx with N3, by cross-entropy over all entities; or any scorer by drawn negatives, MMRNS among them.
 
-    python experiments/db15k.py --scorer rotate --sampler mmrns --steps 300
+    python experiments/db15k.py                                             choose the epochs on validation
+    python experiments/db15k.py --refit --final --record --seeds 0 1 2      and refit on both, and look at test once
+    python experiments/db15k.py --sampler mmrns --scorer rotate --steps 300
 
-Reads DB15K from datasets/DB15K, from a folder named by MMKG_RAW, or from the web. Texts are encoded once (about
-26,500 sentences: some minutes on 2 cores) and kept; pictures are looked at if a file of picture features is there, see
-datasets/README.md. Validation is the clean split unless --split-policy published is given. --final looks at test once.
+Reads DB15K from datasets/DB15K, from a folder named by MMKG_RAW, or from the web.
 
-Prints the objective on a fixed probe batch: mean of the first and of the last 50 steps.
+Validation is the clean split unless --split-policy published is given. With drawn negatives, texts are encoded once
+(about 26,500 sentences: some minutes on 2 cores) and kept, pictures are looked at if a file of picture features is
+there (see datasets/README.md), and the loss on a fixed probe batch is printed.
+
+Expected, measured on two cores of an AMD EPYC (Zen 4) shared with other work: validation MRR 0.294 after 24 epochs,
+still rising (16 minutes; weight 1e-2 of N3 was ahead of 5e-3 by 0.008 to 0.010 at epochs 2 to 12); test MRR 0.374 after
+a refit (27 minutes, of which other work took seven). Clean validation is harder than test: no triple of it has its
+reverse in train, and answers in test count as wrong.
 """
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
-from pathlib import Path
+from recipe import run_recipe
 
-from common import RESULTS, Probe, record, short_hash, summarise
-
-from mmkg.cli import main_guard, print_table
-from mmkg.run import Run, RunConfig, SamplerConfig
+from mmkg.cli import main_guard
+from mmkg.run import RunConfig, SamplerConfig
 from mmkg.training import TrainConfig
 
-SETTINGS = RunConfig(
+RECIPE = RunConfig(
+    dataset="db15k",
+    options={"split_policy": "clean"},
+    scorer="complex",
+    dim=200,
+    reciprocal=True,
+    initial_std=1e-3,
+    objective="one_vs_all",
+    train=TrainConfig(
+        epochs=24,
+        batch_size=500,
+        both_sides=True,
+        together=8,
+        optimizer="adagrad",
+        learning_rate=0.1,
+        schedule="constant",
+        subsampling=False,
+        regulariser="n3",
+        regulariser_weight=1e-2,
+        validate_every=2,
+        checkpoint_every=2,
+        precision="bf16",
+    ),
+)
+NEGATIVES = RunConfig(
     dataset="db15k",
     options={"split_policy": "clean"},
     scorer="rotate",
@@ -34,66 +61,5 @@ SETTINGS = RunConfig(
     ),
 )
 
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scorer", default=SETTINGS.scorer, help="default %(default)s")
-    parser.add_argument("--sampler", default="mmrns", choices=["mmrns", "uniform"], help="default %(default)s")
-    parser.add_argument("--objective", default=SETTINGS.objective, help="default %(default)s")
-    parser.add_argument("--modalities", default="image,text,structure", help="what MMRNS looks at; default %(default)s")
-    parser.add_argument("--dim", type=int, default=SETTINGS.dim, help="default %(default)s")
-    parser.add_argument("--pool", type=int, default=SETTINGS.sampler.pool, help="0 for all; default %(default)s")
-    parser.add_argument("--steps", type=int, default=SETTINGS.train.steps, help="default %(default)s")
-    parser.add_argument("--batch-size", type=int, default=SETTINGS.train.batch_size, help="default %(default)s")
-    parser.add_argument("--learning-rate", type=float, default=SETTINGS.train.learning_rate, help="default %(default)s")
-    parser.add_argument("--validate-every", type=int, default=0, help="steps; default: at the end only")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
-    parser.add_argument("--split-policy", default="clean", choices=["clean", "published"], help="default %(default)s")
-    parser.add_argument("--final", action="store_true", help="look at the test split, once, at the end")
-    parser.add_argument("--record", action="store_true", help="write JSON results to experiments/results/db15k")
-    parser.add_argument("--root", default="datasets", help="folder of datasets; default %(default)s")
-    parser.add_argument("--out", type=Path, default=Path("runs/db15k"), help="folder of runs; default %(default)s")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = arguments()
-    entries = []
-    for seed in args.seeds:
-        config = replace(
-            SETTINGS,
-            root=args.root,
-            options={"split_policy": args.split_policy},
-            scorer=args.scorer,
-            objective=args.objective,
-            dim=args.dim,
-            sampler=replace(
-                SETTINGS.sampler, name=args.sampler, pool=args.pool, modalities=tuple(args.modalities.split(","))
-            ),
-            train=replace(
-                SETTINGS.train,
-                steps=args.steps,
-                batch_size=args.batch_size,
-                learning_rate=args.learning_rate,
-                validate_every=args.validate_every or args.steps,
-                seed=seed,
-            ),
-        )
-        by = "one_vs_all" if args.objective == "one_vs_all" else args.sampler
-        name = f"{args.scorer}-{by}-{args.split_policy}-steps{args.steps}-{short_hash(config)}-seed{seed}"
-        probe = Probe()
-        run = Run.train(config, args.out / name, resume=True, callbacks=[probe])
-        results = RESULTS / "db15k" if args.record else None
-        entry = record(run, f"{args.scorer}, {by}", name, final=args.final, results=results, probe=probe)
-        if "probe_loss" in entry:
-            p = entry["probe_loss"]
-            told = f"{p['first_50']:.4f} in the first 50 steps, {p['last_50']:.4f} in the last 50: × {p['ratio']:.3f}"
-            print(f"loss on the probe batch: {told}")
-        print(f"peak memory {entry['peak_memory_mb']} MB; the run is in {run.folder}")
-        entries.append(entry)
-    title = f"DB15K ({args.split_policy} validation): filtered ranking on both sides, realistic ranks"
-    print_table(summarise(entries), title)
-
-
 if __name__ == "__main__":
-    main_guard(main)
+    main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))

@@ -1,7 +1,7 @@
-"""Render the README's tables from the JSON results, and from nothing else.
+"""Render the tables of README.md and experiments/README.md from the JSON results, and from nothing else.
 
-python experiments/tables.py            write them into README.md
-python experiments/tables.py --check    only say whether README and results agree
+python experiments/tables.py            write them
+python experiments/tables.py --check    only say whether they and the results agree
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from common import RESULTS, mean_sd
@@ -17,6 +18,7 @@ from unseen import CONTROLS, VARIANTS
 from unseen import rows as unseen_rows
 
 README = Path(__file__).parents[1] / "README.md"
+RECIPES = Path(__file__).parent / "README.md"
 
 
 def load(folder: Path) -> list[dict]:
@@ -57,7 +59,7 @@ def worldmoji() -> str:
 
 def db15k() -> str:
     """What the short runs on DB15K say: the probe's loss, memory and time."""
-    entries = load(RESULTS / "db15k")
+    entries = [e for e in load(RESULTS / "db15k") if "probe_loss" in e]
     lines = [
         "| scorer, negatives by | looks at | steps | probe loss, first 50 → last 50 | peak memory | seconds |",
         "|---|---|---:|---:|---:|---:|",
@@ -127,16 +129,44 @@ def linking() -> str:
     return "\n".join([*lines, "", f"*{told}*"])
 
 
+def recipes() -> str:
+    """Test results of every recipe that was refit and looked at, and the validation that chose it."""
+    lines = [
+        "| dataset | model | epochs | seeds | validation MRR | test MRR | Hits@1 | Hits@10 | seconds a run |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    every = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*/*-refit-*.json"))]
+    every = [entry for entry in every if "test" in entry]
+    for kind in dict.fromkeys((e["dataset"], e["variant"]) for e in every):
+        found = [e for e in every if (e["dataset"], e["variant"]) == kind]
+        train = found[0]["config"]["train"]
+        model = f"{found[0]['scorer']}, {found[0]['objective']}, {train['regulariser']} {train['regulariser_weight']:g}"
+        numbers = [mean_sd([100 * e["test"]["realistic"][m] for e in found], 2) for m in ("mrr", "hits@1", "hits@10")]
+        chosen = f"{100 * found[0]['valid']['realistic']['mrr']:.2f}"
+        seconds = sum(e["wall_seconds"] for e in found) / len(found)
+        cells = [model, str(train["epochs"]), str(len(found)), chosen, *numbers, f"{seconds:.0f}"]
+        lines.append(f"| {kind[0]} | {' | '.join(cells)} |")
+    if not every:
+        return "No recipe was looked at on test yet."
+    told = (
+        "×100; realistic ranks, filtered, both sides; mean ± standard deviation over seeds. Validation is that of the"
+    )
+    told += " run that chose settings and epochs, test that of refits on train + validation. Seconds on"
+    told += f" {told_once(every, 'device')} of a machine shared with other work, {told_once(every, 'date')}."
+    return "\n".join([*lines, "", f"*{told}*"])
+
+
 TABLES = {"worldmoji": worldmoji, "db15k": db15k, "patterns": patterns, "unseen": unseen, "linking": linking}
+PAGES = {README: TABLES, RECIPES: {"recipes": recipes}}
 
 
-def render(text: str) -> str:
-    """The README with every table between its markers made anew."""
-    for name, make in TABLES.items():
+def render(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
+    """A page with every table between its markers made anew."""
+    for name, make in tables.items():
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.S)
         if not pattern.search(text):
             raise SystemExit(
-                f"README.md has no place for the table {name!r}: put <!-- table: {name} --> and <!-- end -->"
+                f"no place for the table {name!r}: put <!-- table: {name} --> and <!-- end --> on its page"
             )
         made = make()
         text = pattern.sub(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
@@ -144,10 +174,10 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    before = README.read_text(encoding="utf-8")
-    after = render(before)
-    if "--check" in sys.argv:
-        raise SystemExit(
-            0 if before == after else "README.md and experiments/results differ: run experiments/tables.py"
-        )
-    README.write_text(after, encoding="utf-8")
+    for page, tables in PAGES.items():
+        before = page.read_text(encoding="utf-8")
+        after = render(before, tables)
+        if "--check" not in sys.argv:
+            page.write_text(after, encoding="utf-8")
+        elif before != after:
+            raise SystemExit(f"{page.name} and experiments/results differ: run experiments/tables.py")

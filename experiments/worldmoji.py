@@ -62,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compare", action="store_true", help="train every variant, not the main one alone")
     parser.add_argument("--final", action="store_true", help="look at the test split, once, at the end")
     parser.add_argument("--record", action="store_true", help="write JSON results to experiments/results/worldmoji")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results; default experiments/results")
     parser.add_argument("--root", default="datasets", help="folder of datasets; default %(default)s")
     parser.add_argument("--out", type=Path, default=Path("runs/worldmoji"), help="folder of runs; default %(default)s")
     return parser.parse_args()
@@ -93,8 +94,8 @@ def main() -> None:
             )
             name = f"{args.scorer}-{slug(variant)}-{short_hash(config)}-seed{seed}"
             run = Run.train(config, args.out / name, resume=True)  # one that is trained already is loaded
-            results = RESULTS / "worldmoji" if args.record else None
-            entries.append(record(run, variant, name, final=args.final, results=results))
+            results, looks = args.results / "worldmoji" if args.record else None, args.results / "TEST_LOOKS.csv"
+            entries.append(record(run, variant, name, final=args.final, results=results, looks=looks))
             runs[variant, seed] = run
     title = "WorldMoji: filtered ranking on both sides, realistic ranks" + seeds_told(args.seeds)
     print_table(summarise(entries), title)

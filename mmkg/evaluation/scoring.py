@@ -11,6 +11,7 @@ from torch_geometric.nn.kge import KGEModel
 
 from mmkg.errors import NumericsError
 from mmkg.evaluation.pyg import adapted
+from mmkg.evaluation.twins import twins
 from mmkg.scorers import Scorer
 from mmkg.types import Batch, Side
 
@@ -78,6 +79,7 @@ def blocks_of_scores(
     table = model.entity_table() if own else None  # where entities are fused from modalities, once for all blocks
     if own and len(table) != num_nodes:
         raise ValueError(f"the model is of {len(table)} entities, the facts are of {num_nodes}")
+    copies, firsts = twins(table) if own else (None, None)  # [D], [D]
     rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
     memory = None  # one for all blocks: fresh memory would cost a fifth of a matrix product
     for rows_of_block in torch.arange(len(batch)).tensor_split(-(-len(batch) // rows)):
@@ -87,6 +89,8 @@ def blocks_of_scores(
             if memory is None:  # the first block is of the largest
                 memory = table.new_empty(len(part), len(table))
             scores = model.score_table(part.anchor(side), part.relation, side, table, memory[: len(part)])  # [b, N]
+            if copies.numel():
+                scores[:, copies] = scores[:, firsts]  # [b, D], to the bit
         else:
             scores = score_side(model, part, side)  # [b, N]
         if scores.shape != (len(part), num_nodes):

@@ -12,9 +12,9 @@ import torch
 from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalFolder, MultimodalKG, WorldMoji
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
-from mmkg.samplers import MMRNS, NegativeSampler, UniformSampler
+from mmkg.run.sampler import check_sampler
 from mmkg.scorers import FUSIONS, SCORERS, Scorer
-from mmkg.training import OBJECTIVES, OneVsAll, SelfAdversarial, stream
+from mmkg.training import OBJECTIVES, stream
 from mmkg.types import Features
 
 DATASETS: dict[str, type[MultimodalKG]] = {
@@ -29,7 +29,7 @@ DATASETS: dict[str, type[MultimodalKG]] = {
 }
 """Datasets by the name that the command line knows them under."""
 
-SAMPLERS = ("uniform", "mmrns")
+OBJECTIVE_OPTIONS = ("alpha", "objective_margin", "label_smoothing")
 
 
 def _choose(kind: str, name: str, known) -> None:
@@ -44,7 +44,7 @@ def check_names(config: RunConfig) -> None:
         raise DataError(f"unknown dataset {config.dataset!r}", cure=f"choose one of {known}, or give your own folder")
     _choose("scorer", config.scorer, SCORERS)
     _choose("objective", config.objective, OBJECTIVES)
-    _choose("sampler", config.sampler.name, SAMPLERS)
+    check_sampler(config)
     if config.fusion is not None:
         _choose("fusion", config.fusion, FUSIONS)
         for modality in config.fuse_with or ("nothing",):
@@ -102,46 +102,18 @@ def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Feature
 def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:
     """The scorer, initialised by the run's seed."""
     kind = SCORERS[config.scorer]
-    takes_margin = "margin" in inspect.signature(kind.__init__).parameters  # distance scorers do
     torch.manual_seed(stream(config.train.seed, "scorer"))
-    options = {"margin": config.margin} if takes_margin else {}
+    wanted = {"margin": config.margin, "initial_std": config.initial_std, "reciprocal": config.reciprocal}
+    takes = inspect.signature(kind.__init__).parameters  # a margin is for distance scorers, a spread for bilinear ones
+    options = {name: value for name, value in wanted.items() if name in takes}
+    for name in ("reciprocal", "initial_std"):
+        if wanted[name] and name not in takes:
+            raise DataError(f"{config.scorer} has no option {name}", cure="leave it out")
     return kind(num_nodes, num_relations, config.dim, **options)
-
-
-def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features]) -> NegativeSampler | None:
-    """The sampler over some features, initialised by the run's seed; None for an objective that needs none."""
-    s = config.sampler
-    if not config.draws_negatives:
-        return None
-    if s.negatives < 1 or s.pool < 0:
-        raise DataError(
-            f"negatives {s.negatives}, pool {s.pool}", cure="negatives is at least 1; pool at least 0 (all)"
-        )
-    if s.name == "uniform":
-        return UniformSampler(model.num_nodes, s.negatives)
-    torch.manual_seed(stream(config.train.seed, "sampler"))
-    return MMRNS(
-        model.num_nodes,
-        model.node_emb.weight.shape[1],
-        model.rel_emb.weight.shape[1],
-        features.get("image"),
-        features.get("text"),
-        num_negatives=s.negatives,
-        pool_size="all" if s.pool == 0 or s.pool >= model.num_nodes else s.pool,
-        attention_dim=s.attention,
-        gate_dim=s.gate,
-        gate_layers=s.gate_layers,
-        epsilon=s.epsilon,
-        tau=s.tau,
-        beta=s.beta,
-        alpha=config.alpha,
-        relaxation=s.relaxation,
-        gumbel_gradient=s.gumbel_gradient,
-        contrast=s.contrast,
-        use_structure="structure" in s.modalities,
-    )
 
 
 def build_objective(config: RunConfig) -> torch.nn.Module:
     """The objective."""
-    return OneVsAll() if config.objective == "one_vs_all" else SelfAdversarial(config.alpha)
+    kind = OBJECTIVES[config.objective]
+    takes = inspect.signature(kind.__init__).parameters
+    return kind(**{name: getattr(config, name) for name in OBJECTIVE_OPTIONS if name in takes})

@@ -11,16 +11,21 @@ from mmkg.training import OBJECTIVES, TrainConfig
 
 MODALITIES = ("image", "text", "structure")
 CONTROLS = ("real", "shuffled")
+POOL_KINDS = ("random", "typed")
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """How negatives are drawn; all but ``name`` and ``negatives`` speak to MMRNS alone.
+    """How negatives are drawn; all but ``name``, ``negatives`` and ``options`` speak to MMRNS alone.
 
     Args:
-        name: "uniform" or "mmrns".
+        name: Name out of :data:`mmkg.samplers.SAMPLERS`.
         negatives: Negatives for each positive.
+        options: Options of a sampler other than MMRNS, such as ``{"cache_size": 30}`` of NSCaching.
         pool: Entities among which MMRNS draws at each step; 0 for all.
+        pool_kind: "random", one pool for the batch, or "typed", for each relation what the graph shows at that side.
+        memory_mb: Memory for what a step of MMRNS keeps of its pool, in MiB; "auto" for half of what is free, None for
+            as much as it takes.
         epsilon: Temperature at the first step.
         tau: Temperature of the Gumbel relaxation.
         beta: Weight of the contrastive loss.
@@ -36,7 +41,10 @@ class SamplerConfig:
 
     name: str = "mmrns"
     negatives: int = 20
+    options: dict = field(default_factory=dict)
     pool: int = 500
+    pool_kind: str = "random"
+    memory_mb: float | str | None = None
     epsilon: float = 10.0
     tau: float = 1.0
     beta: float = 0.01
@@ -53,6 +61,11 @@ class SamplerConfig:
         unknown = [m for m in self.modalities if m not in MODALITIES]
         if unknown or not self.modalities:
             raise DataError(f"modalities {list(self.modalities)}", cure=f"choose out of {', '.join(MODALITIES)}")
+        if self.pool_kind not in POOL_KINDS:
+            raise DataError(f"pool_kind {self.pool_kind!r}", cure=f"choose one of {', '.join(POOL_KINDS)}")
+        words = isinstance(self.memory_mb, str) and self.memory_mb != "auto"
+        if words or (isinstance(self.memory_mb, (int, float)) and not self.memory_mb > 0):
+            raise DataError(f"memory_mb {self.memory_mb!r}", cure="give MiB above 0, auto, or nothing")
         if self.images not in CONTROLS:
             raise DataError(f"images {self.images!r}", cure=f"choose one of {', '.join(CONTROLS)}")
 
@@ -69,10 +82,16 @@ class RunConfig:
         scorer: Name out of :data:`mmkg.scorers.SCORERS`.
         dim: ``hidden_channels`` of the scorer.
         margin: Margin of a distance scorer; unused by bilinear ones.
+        reciprocal: Whether heads are asked for by relations of their own, see :class:`mmkg.scorers.Scorer`.
+        initial_std: Standard deviation of a bilinear scorer's normal initialisation; its own rule if None.
         objective: Name out of :data:`mmkg.training.OBJECTIVES`.
         alpha: Temperature of the self-adversarial weights, in the objective and in MMRNS's contrastive loss.
+        objective_margin: Of the objective "margin".
+        label_smoothing: Of the objectives over all entities, in [0, 1).
         sampler: How negatives are drawn.
         train: How long and how is trained.
+        refit: Whether to train on train and validation together, for a number of epochs that an earlier run chose on
+            validation; see :func:`mmkg.run.refit_config`.
         warm_start: Folder of an earlier run whose embeddings to start from.
         fusion: How pictures and texts become part of an entity's embedding, out of :data:`mmkg.scorers.FUSIONS`; None
             for embeddings of structure alone.
@@ -85,13 +104,23 @@ class RunConfig:
     scorer: str = "rotate"
     dim: int = 100
     margin: float = 6.0
+    reciprocal: bool = False
+    initial_std: float | None = None
     objective: str = "self_adversarial"
     alpha: float = 0.5
+    objective_margin: float = 1.0
+    label_smoothing: float = 0.0
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
+    refit: bool = False
     fusion: str | None = None
     fuse_with: tuple[str, ...] = ("image", "text")
+
+    def __post_init__(self) -> None:
+        if self.refit and self.train.validate_every:
+            problem = f"refit with validate_every {self.train.validate_every}: validation is trained on"
+            raise DataError(problem, cure="set validate_every to 0")
 
     @property
     def draws_negatives(self) -> bool:

@@ -23,7 +23,8 @@ def export(run: Run, folder: str | Path) -> list[Path]:
     Returns:
         The files: ``entities.parquet`` and ``relations.parquet`` with columns ``id``, ``label`` (entities only) and
         ``embedding`` (a list), and ``embeddings.safetensors`` with ``entity [N, d]`` and ``relation [R, d_r]`` in the
-        same order.
+        same order. Of reciprocal relations these are the embeddings with which tails are asked for; those for heads
+        lie beside them as the column ``embedding_head`` and as ``relation_head [R, d_r]``.
     """
     folder = Path(folder)
     paths = [folder / name for name in ("entities.parquet", "relations.parquet", "embeddings.safetensors")]
@@ -31,10 +32,14 @@ def export(run: Run, folder: str | Path) -> list[Path]:
         raise DataError("exists already", file=there[0], cure="choose another folder")
     device = next(run.model.parameters()).device
     entity = run.model.entity(torch.arange(run.model.num_nodes, device=device)).cpu().contiguous()  # [N, d]
-    relation = run.model.relation(torch.arange(run.model.num_relations, device=device)).cpu().contiguous()  # [R, d_r]
+    ids = torch.arange(run.model.num_relations, device=device)  # [R]
+    sides = {"": "tail", "_head": "head"} if run.model.reciprocal else {"": "tail"}
+    relation = {end: run.model.relation(ids, side).cpu().contiguous() for end, side in sides.items()}  # [R, d_r] each
     folder.mkdir(parents=True, exist_ok=True)
     names = {"id": run.data.entity_names, "label": run.data.entity_labels, "embedding": list(entity.numpy())}
     pd.DataFrame(names).to_parquet(paths[0], index=False)
-    pd.DataFrame({"id": run.data.relation_names, "embedding": list(relation.numpy())}).to_parquet(paths[1], index=False)
-    save_file({"entity": entity, "relation": relation}, paths[2], metadata={"scorer": run.config.scorer})
+    columns = {f"embedding{end}": list(values.numpy()) for end, values in relation.items()}
+    pd.DataFrame({"id": run.data.relation_names} | columns).to_parquet(paths[1], index=False)
+    tensors = {"entity": entity} | {f"relation{end}": values for end, values in relation.items()}
+    save_file(tensors, paths[2], metadata={"scorer": run.config.scorer})
     return paths

@@ -56,8 +56,10 @@ def provenance(
         "features": {m: _told(f) for m, f in features.items()},
         "seed": config.train.seed,
         "config": asdict(config),
-        "selection": "realistic MRR on validation, filtered with train and validation facts",
+        "trained_on": ["train", "val"] if config.refit else ["train"],
+        "selection": _selection(config),
         "steps": result.steps,
+        "steps_per_epoch": result.steps_per_epoch,
         "best_step": result.best_step,
         "stopped": result.stopped,
         "history": result.history,
@@ -69,6 +71,15 @@ def provenance(
         "command": command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def _selection(config: RunConfig) -> str:
+    """By what the model that was kept was chosen."""
+    if config.refit:
+        return "none: the last step, for a number of epochs chosen on validation by another run"
+    if not config.train.validate_every:
+        return "none: the last step"
+    return "realistic MRR on validation, filtered with train and validation facts"
 
 
 def _told(features: Features) -> dict:

@@ -12,11 +12,10 @@ import torch
 
 from mmkg.datasets import MultimodalKG, find_entity, find_relation
 from mmkg.errors import DataError
-from mmkg.evaluation import all_metrics, breakdown, compare, groups_of, rank, top_k
-from mmkg.graph import Facts, relation_categories
+from mmkg.evaluation import compare, evaluate, top_k
+from mmkg.graph import Facts
 from mmkg.run.build import (
     build_objective,
-    build_sampler,
     build_scorer,
     check_names,
     open_dataset,
@@ -25,6 +24,8 @@ from mmkg.run.build import (
 from mmkg.run.config import RunConfig
 from mmkg.run.fused import fused, fused_features
 from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
+from mmkg.run.refit import refit_data
+from mmkg.run.sampler import build_sampler
 from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
@@ -100,15 +101,16 @@ class Run:
         looks = config.looks_at_features
         dataset = open_dataset(config, features=looks, progress=progress)
         data = dataset.topology
+        seen = refit_data(data) if config.refit else data
         features = used_features(config, dataset) if looks else {}
         model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
-        sampler = build_sampler(config, model, features)
+        sampler = build_sampler(config, model, features, Facts.from_data(seen))
         warm = start_from(config, model, data)
         trainer = Trainer(
             model,
             sampler,
             build_objective(config),
-            data,
+            seen,
             config.train,
             folder=folder / "checkpoints",
             callbacks=callbacks,
@@ -168,7 +170,8 @@ class Run:
             )
         model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
         features = used_features(config, dataset) if looks else {}
-        loaded = build_sampler(config, model, features) if sampler else None
+        facts = Facts.from_data(refit_data(data) if config.refit else data)
+        loaded = build_sampler(config, model, features, facts) if sampler else None
         for name, module in (("model", model), ("sampler", loaded)):
             if module is not None:
                 own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
@@ -186,7 +189,7 @@ class Run:
         return torch.stack([self.data.edge_index[0], self.data.edge_type, self.data.edge_index[1]], dim=1)[keep]
 
     def evaluate(self, split: str = "val", *, progress: bool = False) -> dict:
-        """Filtered metrics on both sides under three tie rules, and by side, relation category and modality.
+        """Filtered metrics on both sides under three tie rules, against chance, and by group.
 
         A look at the test split is written down in the run's ``test_looks.csv``.
 
@@ -196,31 +199,22 @@ class Run:
             progress: Whether to show a bar.
 
         Returns:
-            ``dataset``, ``split_policy``, ``split``, ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of
-            rows (realistic).
+            ``dataset``, ``split_policy``, and all that :meth:`mmkg.evaluation.Evaluation.summary` says: ``split``,
+            ``queries``, ``metrics`` by tie rule, ``breakdown`` as a list of rows (realistic), and what was unseen.
+
+        Raises:
+            DataError: If the split is another one, or validation of a run that was trained on it.
         """
         if split not in ("val", "test"):
             raise DataError(f"split {split!r}", cure="choose val or test")
-        device = next(self.model.parameters()).device
-        triples = self.triples(split)
-        facts = self.facts(("train", "val") if split == "val" else ("train", "val", "test"))
-        memory = self.config.train.memory_mb
-        ranks = rank(self.model, triples.to(device), facts, memory_mb=memory, progress=progress)
-        train = self.data.train_mask
-        category = relation_categories(
-            self.data.edge_index[:, train], self.data.edge_type[train], int(self.data.num_relations)
-        ).category.tolist()
+        if split == "val" and self.config.refit:
+            cure = "evaluate the run that chose its settings"
+            raise DataError("a refit is trained on validation", file=self.folder, cure=cure)
         present = {m: f.present for m in ("image", "text") if (f := self.dataset.features(m)) is not None}
-        groups = groups_of(ranks, triples, category=category, present=present)
-        result = {
-            "dataset": self.config.dataset,
-            "split_policy": getattr(self.dataset, "split_policy", "as released"),
-            "split": split,
-            "queries": len(ranks),
-            "metrics": all_metrics(ranks),
-            "breakdown": breakdown(ranks, groups).to_dict("records"),
-        }
-        result = plain(result)
+        memory = self.config.train.memory_mb
+        found = evaluate(self.model, self.data, split, present=present, memory_mb=memory, progress=progress)
+        policy = getattr(self.dataset, "split_policy", "as released")
+        result = plain({"dataset": self.config.dataset, "split_policy": policy} | found.summary())
         write_json(self.folder / f"evaluation_{split}.json", result)
         if split == "test":
             note_look(self.folder / LOOKS_FILE, self.config.dataset, result)

@@ -30,7 +30,7 @@ def start_from(config: RunConfig, model: Scorer, data) -> dict[str, int] | None:
         return None
     folder = Path(config.warm_start)
     earlier = RunConfig.load(folder / "config.json")
-    for name in ("scorer", "dim", "margin"):
+    for name in ("scorer", "dim", "margin", "reciprocal"):
         then, now = getattr(earlier, name), getattr(config, name)
         if then != now:
             raise DataError(f"{name} {then!r} in the earlier run, {now!r} here", file=folder, cure="use the same")

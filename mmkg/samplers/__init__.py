@@ -23,7 +23,8 @@ and ``valid`` is False where nothing is left to draw. Self-adversarial weights a
 
 All are built as ``SAMPLERS[name](num_entities, num_negatives, ...)`` but for MMRNS, which takes the widths of the
 model's embeddings and the features in place of the number of negatives; NSCaching also needs the training ``facts``,
-KBGAN ``num_relations``. MANS needs a model with fused entities when it draws.
+KBGAN ``num_relations``. MANS needs a model with fused entities when it draws. :class:`Replay` has no name there: it
+gives again what another sampler drew, from a file.
 """
 
 from mmkg.samplers.base import NegativeSampler
@@ -34,6 +35,7 @@ from mmkg.samplers.kbgan import KBGAN
 from mmkg.samplers.mans import MANS
 from mmkg.samplers.mmrns import MMRNS, PUBLISHED, Explanation
 from mmkg.samplers.nscaching import NSCaching
+from mmkg.samplers.replay import Replay
 from mmkg.samplers.sans import SANS
 from mmkg.samplers.typed import TypedSampler
 from mmkg.samplers.uniform import UniformSampler
@@ -65,6 +67,7 @@ __all__ = [
     "InBatchSampler",
     "NSCaching",
     "NegativeSampler",
+    "Replay",
     "TypedSampler",
     "UniformSampler",
 ]

@@ -46,10 +46,6 @@ class BilinearScorer(Scorer):
         self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
     ) -> Tensor:
         """All dot products ``[B, n]`` by one matrix product."""
-        if len(query) == 1:
-            # for one row BLAS multiplies matrix by vector, and there equal candidates may get unequal scores (summed in
-            # another order near the table's end), which would break ties by entity id
-            return (query.repeat(2, 1) @ table.T)[:1]  # [1, n]
         if out is None or torch.is_autocast_enabled(
             query.device.type
         ):  # autocast chooses another type than that of out

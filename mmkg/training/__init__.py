@@ -5,18 +5,41 @@ from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints, load_tree, save_tree
 from mmkg.training.config import TrainConfig
 from mmkg.training.interrupt import TrainingInterrupted
-from mmkg.training.objectives import OBJECTIVES, OneVsAll, SelfAdversarial
+from mmkg.training.objectives import (
+    OBJECTIVES,
+    KvsAll,
+    Logistic,
+    MarginRanking,
+    OneVsAll,
+    SampledCrossEntropy,
+    SelfAdversarial,
+)
+from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad
+from mmkg.training.regularisers import DURA, L2, N3, REGULARISERS
+from mmkg.training.result import TrainResult
 from mmkg.training.seeds import stream
-from mmkg.training.trainer import Trainer, TrainResult
+from mmkg.training.step import StepLoss
+from mmkg.training.trainer import Trainer
 from mmkg.training.warm_start import warm_start
 
 __all__ = [
+    "DURA",
+    "L2",
+    "N3",
     "OBJECTIVES",
+    "OPTIMIZERS",
+    "REGULARISERS",
     "Batches",
     "Callback",
     "Checkpoints",
+    "KvsAll",
+    "Logistic",
+    "MarginRanking",
     "OneVsAll",
+    "RowAdagrad",
+    "SampledCrossEntropy",
     "SelfAdversarial",
+    "StepLoss",
     "TrainConfig",
     "TrainResult",
     "Trainer",

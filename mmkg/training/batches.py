@@ -34,12 +34,24 @@ class Batches:
         batch_size: Triples a batch.
         seed: Of the orders.
         weight: Weight of each triple, shape ``[E]``, or None.
+        question: Question that each triple asks, as any numbers, shape ``[E]``; None to shuffle single triples.
+        together: Most triples of one question that follow each other in an order: each epoch the triples of a question
+            are dealt anew into groups of this size, and the groups are shuffled.
     """
 
-    def __init__(self, triples: Tensor, batch_size: int, seed: int, weight: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        triples: Tensor,
+        batch_size: int,
+        seed: int,
+        weight: Tensor | None = None,
+        question: Tensor | None = None,
+        together: int = 1,
+    ) -> None:
         if not len(triples):
             raise ValueError("there are no triples to train on: the train split is empty")
         self.triples, self.batch_size, self.weight = triples, batch_size, weight
+        self.question, self.together = None if question is None else question.cpu(), together
         self.generator = torch.Generator().manual_seed(seed)
         self.epoch = 0
         self._shuffle()
@@ -47,7 +59,19 @@ class Batches:
     def _shuffle(self) -> None:
         self._before = self.generator.get_state()
         self._order = torch.randperm(len(self.triples), generator=self.generator)  # [E]
+        if self.question is not None and self.together > 1:
+            self._order = self._grouped(self._order)
         self.position = 0
+
+    def _grouped(self, order: Tensor) -> Tensor:
+        """An order ``[E]`` in which triples of one question form groups, out of a random one."""
+        by_question = order[self.question[order].argsort(stable=True)]  # [E], at random within a question
+        asked = self.question[by_question]  # [E]
+        _, count = asked.unique_consecutive(return_counts=True)  # [Q]
+        first = (count.cumsum(0) - count).repeat_interleave(count)  # [E], where its question begins
+        group = ((torch.arange(len(order)) - first) % self.together == 0).cumsum(0) - 1  # [E]
+        place = torch.randperm(int(group[-1]) + 1, generator=self.generator)  # [G]
+        return by_question[place[group].argsort(stable=True)]
 
     def next(self) -> Batch:
         """The next batch."""

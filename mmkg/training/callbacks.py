@@ -25,3 +25,6 @@ class Callback:
 
     def on_validation(self, trainer: Trainer, step: int, metrics: dict[str, float]) -> None:
         """After each look at the validation split."""
+
+    def on_checkpoint(self, trainer: Trainer, step: int) -> None:
+        """Before the state after a step is saved: now and then, at Ctrl-C, at the end. What goes with it is due now."""

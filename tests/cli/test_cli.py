@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from mmkg import cli
+from mmkg.analysis import read_census
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,28 @@ def test_train_evaluate_predict_export(call, tmp_path):
     status, out, _ = call("export", tmp_path / "run")
     assert status == 0
     assert (tmp_path / "run" / "export" / "entities.parquet").exists()
+
+
+def test_train_with_a_census(call, tmp_path):
+    words = [
+        "train",
+        "worldmoji",
+        "--steps",
+        4,
+        "--validate-every",
+        0,
+        "--census-every",
+        2,
+        "--json",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert call(*words, "--sampler", "uniform")[0] == 0
+    rows = read_census(tmp_path / "run" / "census")
+    assert set(rows.source) == {"sampler", "uniform"}
+    status, _, err = call(*words[:-1], tmp_path / "other", "--objective", "one_vs_all")
+    assert status == 1
+    assert "draws no negatives" in err
 
 
 def test_tables_for_people(call, run_folder):

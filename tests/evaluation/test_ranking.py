@@ -123,18 +123,19 @@ def test_ranks_equal_the_whole_reference(shared):
     check_golden(golden, torch.from_numpy(np.concatenate(files)[:, [0, 2, 1]]))  # columns of the files: h, t, r
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", SCORERS)
-def test_entities_that_are_all_the_same_have_the_middle_rank(name):
-    """A constant scorer for a real model: a product of matrix and vector would tell equal entities apart."""
-    torch.manual_seed(0)
-    n = 129
-    model = SCORERS[name](n, 2, 7)
-    with torch.no_grad():
-        model.node_emb.weight.copy_(model.node_emb.weight[:1].clone().expand(n, -1))
+def test_entities_that_are_all_the_same_have_the_middle_rank(name, dtype):
+    """A constant scorer for a real model: products may sum the last entities in another order than the others."""
     empty = torch.zeros(0, dtype=torch.long)
-    for rows in ([[n - 1, 0, n - 2]], [[0, 1, 128], [0, 1, 64], [3, 0, 0]]):
-        ranks = rank(model, torch.tensor(rows), Facts(empty, empty, empty, n, 2))
-        assert ranks.realistic.tolist() == [(n + 1) / 2] * (2 * len(rows))
+    for n, size, questions in ((129, 7, 1), (129, 7, 2), (37, 16, 1), (500, 32, 1), (17, 3, 9), (2167, 8, 1)):
+        torch.manual_seed(n)
+        model = SCORERS[name](n, 3, size).to(dtype)
+        with torch.no_grad():
+            model.node_emb.weight.copy_(torch.randn_like(model.node_emb.weight[:1]).expand_as(model.node_emb.weight))
+        rows = torch.stack([torch.arange(questions), torch.arange(questions) % 3, n - 1 - torch.arange(questions)], 1)
+        ranks = rank(model, rows, Facts(empty, empty, empty, n, 3))
+        assert ranks.realistic.tolist() == [(n + 1) / 2] * (2 * questions), (n, size, questions)
 
 
 @pytest.mark.parametrize("reciprocal", [False, True])

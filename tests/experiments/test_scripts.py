@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 def call(folder, *words):
     """Run experiments/worldmoji.py for two steps in a folder of its own."""
     command = [sys.executable, str(ROOT / "experiments" / "worldmoji.py"), "--sampler", "uniform", "--warm-up", "2"]
+    where = ["--root", str(folder / "data"), "--out", str(folder / "runs"), "--results", str(folder / "results")]
     done = subprocess.run(
-        [*command, "--steps", "2", "--root", str(folder / "data"), "--out", str(folder / "runs"), *words],
+        [*command, "--steps", "2", *where, *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -48,6 +49,9 @@ def test_final_looks_once(folder):
         assert "test mrr" in call(folder, "--final")
     (look,) = looks(folder)
     assert len(look.read_text().splitlines()) == 2  # the header and one look
+    noted = (folder / "results" / "TEST_LOOKS.csv").read_text().splitlines()
+    assert noted[0] == "dataset,config,seed,date,commit,test_mrr"
+    assert [line.split(",")[0] for line in noted[1:]] == ["worldmoji"]  # once, though asked for twice
 
 
 def test_a_look_does_not_come_back_without_final(folder):
@@ -55,10 +59,12 @@ def test_a_look_does_not_come_back_without_final(folder):
     assert "test mrr" not in call(folder)
 
 
+OTHERS = ("patterns", "hard_negatives", "benchmarks", "unseen", "linking")  # folders of other kinds of results
+
+
 def test_committed_results_say_what_they_are():
     folder = ROOT / "experiments" / "results"
-    others = ("patterns", "unseen", "linking")
-    results = sorted(path for path in folder.glob("*/*.json") if path.parent.name not in others)
+    results = sorted(path for path in folder.glob("*/*.json") if path.parent.name not in OTHERS)
     assert len(results) >= 19
     due = "dataset split_policy scorer sampler objective modalities seed config selection valid wall_seconds "
     due += "peak_memory_mb device versions command date history"

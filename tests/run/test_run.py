@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from mmkg.datasets import WorldMoji
 from mmkg.errors import DataError, NumericsError, UnknownNameError
 from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
-from mmkg.run.build import shuffled, used_features
+from mmkg.run.build import build_objective, shuffled, used_features
+from mmkg.samplers import SAMPLERS
 from mmkg.scorers import SCORERS
-from mmkg.training import Callback, TrainingInterrupted, load_tree, save_tree
+from mmkg.training import OBJECTIVES, Callback, TrainingInterrupted, load_tree, save_tree
 
 
 def same_weights(a, b):
@@ -110,6 +111,113 @@ def test_export_with_names(trained, tmp_path):
     assert tensors["relation"].shape[0] == trained.data.num_relations
     with pytest.raises(DataError, match="exists already"):
         export(trained, tmp_path / "export")
+
+
+def test_export_of_reciprocal_relations_gives_both_directions(config, tmp_path):
+    reciprocal = replace(config, scorer="complex", objective="one_vs_all", reciprocal=True)
+    run = Run.train(reciprocal, tmp_path / "run", progress=False)
+    paths = export(run, tmp_path / "export")
+    relations, tensors = pd.read_parquet(paths[1]), load_file(paths[2])
+    count = run.data.num_relations
+    table = run.model.rel_emb.weight.detach()
+    assert torch.equal(tensors["relation"], table[:count])
+    assert torch.equal(tensors["relation_head"], table[count:])
+    assert relations.columns.tolist() == ["id", "embedding", "embedding_head"]
+    torch.testing.assert_close(torch.tensor(relations.embedding_head[3]), tensors["relation_head"][3])
+    # the score of a head is made of what was written
+    h, r, t = (int(x) for x in run.triples("val")[0])
+    e, w = tensors["entity"], tensors["relation_head"]
+    query = run.model.query(e[t], w[r], "tail")
+    ids = [torch.tensor([x]) for x in (h, r, t)]
+    torch.testing.assert_close((query * e[h]).sum(), run.model.score_triples(*ids, "head")[0].detach())
+
+
+def test_settings_of_earlier_versions_are_todays_defaults(tmp_path):
+    old = {
+        "dataset": "worldmoji",
+        "root": "datasets",
+        "options": {},
+        "scorer": "rotate",
+        "dim": 100,
+        "margin": 6.0,
+        "objective": "self_adversarial",
+        "alpha": 0.5,
+        "sampler": {
+            "name": "mmrns",
+            "negatives": 20,
+            "pool": 500,
+            "epsilon": 0.5,
+            "tau": 1.0,
+            "beta": 0.01,
+            "relaxation": "fresh",
+            "gumbel_gradient": "descend",
+            "contrast": "row",
+            "attention": 50,
+            "gate": 100,
+            "gate_layers": 1,
+            "modalities": ["structure"],
+            "images": "real",
+        },
+        "train": {
+            "steps": 300,
+            "batch_size": 256,
+            "learning_rate": 0.003,
+            "sampler_learning_rate": 0.001,
+            "schedule": "linear",
+            "warmup": 0,
+            "subsampling": True,
+            "weight_decay": 0.0,
+            "clip": None,
+            "validate_every": 100,
+            "patience": None,
+            "checkpoint_every": 500,
+            "keep_checkpoints": 2,
+            "precision": "no",
+            "memory_mb": 256.0,
+            "seed": 1,
+        },
+        "warm_start": None,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    config = RunConfig.load(tmp_path / "config.json")
+    assert (config.reciprocal, config.refit, config.initial_std, config.label_smoothing) == (False, False, None, 0.0)
+    assert (config.sampler.pool_kind, config.sampler.memory_mb) == ("random", None)
+    train = config.train
+    assert (train.optimizer, train.epochs, train.both_sides, train.together) == ("adam", None, False, 1)
+    assert (train.regulariser, train.relation_weight) == (None, 0.0)
+    written = asdict(config)
+    assert {k: v for k, v in written["train"].items() if k in old["train"]} == old["train"]
+
+
+def test_mmrns_is_made_with_its_pool_and_memory(config, tmp_path):
+    sampler = replace(config.sampler, pool_kind="typed", memory_mb="auto")
+    run = Run.train(replace(config, sampler=sampler), tmp_path / "run", progress=False)
+    assert (run.sampler.pool, run.sampler.memory_mb) == ("typed", "auto")
+    assert Run.load(run.folder, sampler=True, progress=False).config.sampler == sampler
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("mmrns", "mans")])
+def test_every_sampler_trains_and_is_loaded_as_it_was(config, tmp_path, name):
+    options = {"nscaching": {"cache_size": 5}, "kbgan": {"candidates": 7}}.get(name, {})
+    config = replace(config, sampler=SamplerConfig(name=name, negatives=3, options=options))
+    run = Run.train(config, tmp_path / "run", progress=False)
+    assert type(run.sampler) is SAMPLERS[name]
+    loaded = Run.load(run.folder, sampler=True, progress=False)
+    assert same_weights(run.sampler, loaded.sampler)
+    assert loaded.config.sampler.options == options
+
+
+def test_options_that_a_scorer_lacks_are_told(config, tmp_path):
+    with pytest.raises(DataError, match="rotate has no option initial_std"):
+        Run.train(replace(config, initial_std=0.1), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_is_made_with_its_options(config, objective):
+    made = build_objective(replace(config, objective=objective, alpha=0.7, objective_margin=3.0, label_smoothing=0.2))
+    options = {"alpha": 0.7, "objective_margin": 3.0, "label_smoothing": 0.2}
+    assert type(made) is OBJECTIVES[objective]
+    assert all(getattr(made, name) == value for name, value in options.items() if hasattr(made, name))
 
 
 def test_warm_start_takes_the_earlier_embeddings(config, uniform, tmp_path):
@@ -252,3 +360,16 @@ def test_every_scorer_trains_under_mmrns(config, tmp_path, scorer):
     run = Run.train(config, tmp_path / scorer, progress=False)
     assert 0 < run.evaluate("val")["metrics"]["realistic"]["mrr"] < 1
     assert same_weights(Run.load(run.folder, progress=False).model, run.model)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"pool_kind": "all"}, "pool_kind 'all'"),
+        ({"memory_mb": 0}, "memory_mb 0"),
+        ({"memory_mb": "much"}, "memory_mb 'much'"),
+    ],
+)
+def test_pools_and_memory_are_checked(option, told):
+    with pytest.raises(DataError, match=told):
+        SamplerConfig(**option)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from sampler_world import seeded
+from scipy.stats import chisquare
 
 from mmkg.samplers.mmrns.draw import draw as draw_with
 from mmkg.samplers.mmrns.draw import gumbel, log_left
@@ -39,13 +40,18 @@ def test_sequences_have_the_law_of_sequential_draws():
 
 
 def test_inclusion_frequencies():
-    p = [0.55, 0.25, 0.12, 0.05, 0.03]
-    rows = 40_000
-    drawn = draw(torch.tensor(p).log().expand(rows, -1), torch.ones(rows, 5, dtype=torch.bool), 2, seeded(2))
-    found = torch.bincount(drawn.positions.flatten(), minlength=5) / rows
-    for i in range(5):
-        expected = sum(sequential(p, o) for o in itertools.permutations(range(5), 2) if i in o)
-        assert abs(float(found[i]) - expected) < 4.5 * (expected * (1 - expected) / rows) ** 0.5
+    p, rows = [0.4, 0.25, 0.15, 0.1, 0.07, 0.03], 200_000
+    drawn = draw(torch.tensor(p).log().expand(rows, -1), torch.ones(rows, 6, dtype=torch.bool), 3, seeded(2))
+    found = torch.bincount((1 << drawn.positions).sum(1), minlength=64)  # [64], how often each set was drawn
+    sets = list(itertools.combinations(range(6), 3))
+    expected = [rows * sum(sequential(p, order) for order in itertools.permutations(chosen)) for chosen in sets]
+    counts = [int(found[sum(1 << i for i in chosen)]) for chosen in sets]
+    assert sum(counts) == rows
+    assert chisquare(counts, expected).pvalue > 0.01
+    for i in range(6):
+        included = sum(count for count, chosen in zip(counts, sets, strict=True) if i in chosen)
+        due = sum(e for e, chosen in zip(expected, sets, strict=True) if i in chosen)
+        assert chisquare([included, rows - included], [due, rows - due]).pvalue > 0.01
 
 
 def test_log_prob_is_that_of_the_draw_given_those_before():

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from mmkg.graph.facts import Facts
 from mmkg.samplers import KBGAN, MMRNS, SAMPLERS, SANS, FrequencySampler, NSCaching, TypedSampler
 from mmkg.scorers import DistMult, fuse
-from mmkg.training import SelfAdversarial, TrainConfig, Trainer
+from mmkg.training import Callback, SelfAdversarial, TrainConfig, Trainer
 from mmkg.types import SIDES, Batch
 
 R, K, DIM = 3, 5, 4
@@ -148,15 +148,10 @@ def test_saved_state_goes_on_as_if_there_had_been_no_stop(name, kin, tmp_path):
     class Stop(Exception):
         pass
 
-    class StopAt:
+    class StopAt(Callback):
         def on_step(self, trainer, step, losses):
             if step == 8:
                 raise Stop
-
-        def on_negatives(self, *args):
-            pass
-
-        on_validation = on_negatives
 
     whole = trainer(12, tmp_path / "whole")
     whole.fit()

@@ -13,7 +13,11 @@ from mmkg.scorers import DistMult, RotatE
 from mmkg.training import (
     Callback,
     Checkpoints,
+    KvsAll,
+    Logistic,
+    MarginRanking,
     OneVsAll,
+    SampledCrossEntropy,
     SelfAdversarial,
     TrainConfig,
     Trainer,
@@ -55,8 +59,11 @@ def make(data, *, folder=None, callbacks=(), objective=None, scorer=RotatE, samp
     )
 
 
+FULL = {"sampler": None, "objective": OneVsAll(), "scorer": DistMult, "both_sides": True, "learning_rate": 0.1}
+
+
 def weights(trainer):
-    return {k: v.clone() for m in trainer._modules().values() for k, v in m.state_dict().items()}
+    return {k: v.clone() for m in trainer.modules.values() for k, v in m.state_dict().items()}
 
 
 def same(a, b):
@@ -110,6 +117,10 @@ def test_patience_stops_early(kin):
         (33, {"sampler": None, "objective": OneVsAll(), "scorer": DistMult}),
         (33, {"sampler": UniformSampler, "learning_rate": 5.0}),  # the best lies before the stop
         (33, {"patience": 2, "learning_rate": 5.0, "checkpoint_every": 0}),
+        (33, {"sampler": UniformSampler, "optimizer": "row_adagrad"}),
+        (33, FULL | {"optimizer": "adagrad"}),
+        (33, FULL | {"optimizer": "row_adagrad", "together": 4}),
+        (1, FULL | {"optimizer": "adagrad", "together": 4, "regulariser": "n3", "regulariser_weight": 0.01}),
     ],
 )
 def test_resume_is_the_same_to_the_bit(kin, tmp_path, stop_at, options):
@@ -268,6 +279,14 @@ def test_clipping_bounds_the_step(kin):
         ({"patience": 2, "validate_every": 0}, "patience is 2"),
         ({"warmup": -1}, "warmup is -1"),
         ({"clip": -1.0}, "clip is -1"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd': choose one of adam, adagrad, row_adagrad"),
+        ({"regulariser": "l3", "regulariser_weight": 0.1}, "regulariser 'l3'"),
+        ({"regulariser": "n3"}, "give both"),
+        ({"regulariser_weight": 0.1}, "give both"),
+        ({"together": 0, "both_sides": True}, "together is 0"),
+        ({"together": 8}, "together is 8, which needs both_sides"),
+        ({"relation_weight": -1.0}, "relation_weight is -1"),
     ],
 )
 def test_settings_are_checked(settings, message):
@@ -300,7 +319,7 @@ def test_no_two_purposes_and_no_two_seeds_share_a_stream():
 def test_losses_are_not_hoarded_without_validation(kin):
     trainer = make(kin, steps=150, validate_every=0)
     trainer.fit()
-    assert len(trainer._losses) == 100
+    assert len(trainer.losses) == 100
 
 
 def test_true_triples_outside_all_splits_filter_validation_and_not_training(kin):
@@ -309,3 +328,94 @@ def test_true_triples_outside_all_splits_filter_validation_and_not_training(kin)
     triple = [torch.tensor([x]) for x in (0, 0, 30)]
     assert trainer.validation_filter.contains(*triple)
     assert not trainer.facts.contains(*triple)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_callbacks_are_told_when_a_checkpoint_is_due(kin, tmp_path, kept):
+    class Due(Callback):
+        def __init__(self, stop_at=None):
+            self.steps, self.stop_at = [], stop_at
+
+        def on_step(self, trainer, step, losses):
+            if step == self.stop_at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def on_checkpoint(self, trainer, step):
+            assert not kept or f"step-{step:08d}.safetensors" not in {p.name for p in trainer.checkpoints.paths()}
+            self.steps.append(step)
+
+    due, settings = Due(), {"steps": 25, "checkpoint_every": 10, "validate_every": 0}
+    make(kin, folder=tmp_path / "whole" if kept else None, callbacks=[due], **settings).fit()
+    assert due.steps == [10, 20, 25]
+    stopped = Due(stop_at=13)
+    with pytest.raises(TrainingInterrupted):
+        make(kin, folder=tmp_path / "parts" if kept else None, callbacks=[stopped], **settings).fit()
+    assert stopped.steps == [10, 13]
+
+
+def test_epochs_are_counted_in_steps(kin):
+    trainer = make(kin, epochs=3, batch_size=64, validate_every=2, checkpoint_every=1, warmup=1)
+    assert trainer.config.steps == 3 * 4  # 200 train triples: three batches of 64 and one of 8
+    assert (trainer.config.validate_every, trainer.config.checkpoint_every, trainer.config.warmup) == (8, 4, 4)
+    result = trainer.fit()
+    assert (result.steps, result.steps_per_epoch) == (12, 4)
+    assert [x["step"] for x in result.history] == [8, 12]
+    assert trainer.batches.epoch == 2  # the third, and no batch of a fourth
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adagrad"},
+        {"optimizer": "row_adagrad", "together": 8},
+        {"optimizer": "adagrad", "regulariser": "dura", "regulariser_weight": 1e-3, "relation_weight": 0.1},
+        {"optimizer": "adam", "learning_rate": 0.02, "objective": KvsAll(), "steps": 300},
+    ],
+)
+def test_every_way_of_training_over_all_entities_learns(kin, options):
+    settings = FULL | {"steps": 200, "validate_every": 100, "batch_size": 50, "subsampling": False} | options
+    before = make(kin, **settings)
+    from mmkg.evaluation import metrics, rank
+
+    start = metrics(rank(before.model, before.validation, before.validation_filter))["mrr"]
+    found = make(kin, **settings).fit()
+    assert found.best["mrr"] > max(0.2, 2 * start)
+
+
+@pytest.mark.parametrize("objective", [MarginRanking(2.0), Logistic(), SampledCrossEntropy()])
+def test_every_way_of_training_with_negatives_learns(kin, objective):
+    result = make(kin, objective=objective, steps=400, validate_every=400, both_sides=True).fit()
+    assert result.best["mrr"] > 0.4  # chance is 0.08
+
+
+def test_both_sides_draw_negatives_for_both(kin):
+    class Sides(Callback):
+        seen = ()
+
+        def on_negatives(self, trainer, step, batch, side, negatives, scores):
+            self.seen = (*self.seen, (step, side))
+
+    sides = Sides()
+    make(kin, steps=2, validate_every=0, callbacks=[sides], both_sides=True).fit()
+    assert sides.seen == ((1, "tail"), (1, "head"), (2, "tail"), (2, "head"))
+
+
+def test_row_wise_adagrad_touches_the_rows_of_a_batch_alone(kin):
+    class Gradients(Callback):
+        sparse = None
+
+        def on_negatives(self, trainer, step, *_):
+            self.sparse = trainer.model.node_emb.sparse
+
+    gradients = Gradients()
+    settings = {"optimizer": "row_adagrad", "steps": 5, "validate_every": 0, "learning_rate": 0.1}
+    by_rows = make(kin, callbacks=[gradients], sampler=UniformSampler, **settings)
+    by_rows.fit()
+    assert gradients.sparse
+    dense = make(kin, sampler=UniformSampler, clip=1e9, **settings)
+    dense.fit()
+    assert not dense.model.node_emb.sparse
+    torch.testing.assert_close(by_rows.model.node_emb.weight, dense.model.node_emb.weight)
+    # the same model can be trained on by an optimiser that knows dense gradients only
+    config = TrainConfig(steps=2, batch_size=32, validate_every=0)
+    Trainer(by_rows.model, UniformSampler(60, 8), SelfAdversarial(), kin, config, progress=False).fit()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmkg.training import OneVsAll, SelfAdversarial, subsampling_weights
+from mmkg.training import SelfAdversarial
 
 
 def logsigmoid(x):
@@ -53,21 +53,6 @@ def test_equal_to_the_published_loss(shared):
     found = loss(positive.double(), negative.double(), valid, golden["subsampling_weight"].double())
     expected = (golden["expected.positive_sample_loss"] + golden["expected.negative_sample_loss"]) / 2
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_one_vs_all_is_cross_entropy():
-    scores, answer = torch.randn(4, 9, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 8, 3, 3])
-    each = torch.tensor([-torch.log_softmax(scores[b], 0)[a] for b, a in enumerate(answer)])
-    assert float(OneVsAll()(scores, answer)) == pytest.approx(float(each.mean()), rel=1e-6)
-    weight = torch.tensor([1.0, 2.0, 0.0, 1.0])
-    assert float(OneVsAll()(scores, answer, weight)) == pytest.approx(float((each * weight).sum() / 4), rel=1e-6)
-
-
-def test_subsampling_weights_start_counting_at_four():
-    triples = torch.tensor([[0, 0, 1], [0, 0, 2], [3, 1, 4]])
-    found = subsampling_weights(triples)
-    expected = [(5 + 4) ** -0.5, (5 + 4) ** -0.5, (4 + 4) ** -0.5]
-    assert found.tolist() == pytest.approx(expected)
 
 
 def test_alpha_is_checked():

@@ -1,4 +1,4 @@
-"""What a scorer is trained to do with a batch."""
+"""Self-adversarial weighting of drawn negatives."""
 
 from __future__ import annotations
 
@@ -53,24 +53,3 @@ class SelfAdversarial(torch.nn.Module):
     def extra_repr(self) -> str:
         """Settings shown by ``repr``."""
         return f"alpha={self.alpha}"
-
-
-class OneVsAll(torch.nn.Module):
-    r"""Cross-entropy of the true answer against all entities: no negatives are drawn.
-
-    .. math:: L = -\frac{1}{\sum_b \omega_b} \sum_b \omega_b \log \mathrm{softmax}_e(s_{be})_{t_b}
-
-    (Lacroix et al., `Canonical Tensor Decomposition for Knowledge Base Completion <https://arxiv.org/abs/1806.07297>`_,
-    ICML 2018). Other known answers of a question count as wrong ones, as there.
-    """
-
-    needs_negatives = False
-
-    def forward(self, scores: Tensor, answer: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The loss of scores ``[B, N]`` against the true entities ``[B]`` with triple weights ``[B]``."""
-        loss = F.cross_entropy(scores.float(), answer, reduction="none")  # [B]
-        return loss.mean() if weight is None else (weight * loss).sum() / weight.sum()
-
-
-OBJECTIVES: dict[str, type[torch.nn.Module]] = {"self_adversarial": SelfAdversarial, "one_vs_all": OneVsAll}
-"""Objectives by the name that the command line knows them under."""

@@ -1,0 +1,63 @@
+"""Adagrad with one number of state a row, which leaves alone the rows that a step did not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+class RowAdagrad(torch.optim.Optimizer):
+    r"""Row-wise Adagrad for large tables of embeddings.
+
+    .. math:: G_i \leftarrow G_i + \frac{1}{d} \|g_i\|^2, \qquad
+        \theta_i \leftarrow \theta_i - \eta\, g_i / (\sqrt{G_i} + \delta)
+
+    for each row :math:`g_i` of the gradient that is not zero (Duchi et al., `Adaptive Subgradient Methods
+    <https://jmlr.org/papers/v12/duchi11a.html>`_, JMLR 2011, with one adaptive rate a row). State is ``1/d`` of
+    Adagrad's, and a step costs as much as the rows that it touches where the gradient is sparse. Tensors of fewer than
+    two dimensions count as one row.
+
+    Args:
+        params: Parameters or groups of them.
+        lr: Learning rate :math:`\eta`, above 0.
+        eps: :math:`\delta`, above 0.
+        weight_decay: L2 penalty on the rows that are touched.
+    """
+
+    def __init__(self, params: Iterable, lr: float = 0.1, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
+        if not lr > 0 or not eps > 0 or weight_decay < 0:
+            raise ValueError(f"lr {lr}, eps {eps}, weight_decay {weight_decay}: lr and eps above 0, decay at least 0")
+        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step along the gradients that there are, dense or sparse."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+        return loss
+
+    def _update(self, parameter: Tensor, group: dict) -> None:
+        flat = parameter.view(len(parameter), -1) if parameter.dim() > 1 else parameter.view(1, -1)  # [n, d]
+        if parameter.grad.is_sparse:
+            gradient = parameter.grad.coalesce()
+            rows, values = gradient.indices()[0], gradient.values()  # [m], [m, d]
+        else:
+            values = parameter.grad.reshape(flat.shape)  # [n, d]
+            rows = values.any(1).nonzero()[:, 0]  # [m]
+            values = values[rows]  # [m, d]
+        state = self.state[parameter]
+        if not state:
+            state["sum"] = flat.new_zeros(len(flat))  # [n]
+        if group["weight_decay"]:
+            values = values + group["weight_decay"] * flat[rows]
+        state["sum"][rows] += values.square().mean(1)
+        scale = state["sum"][rows].sqrt().add_(group["eps"])  # [m]
+        flat.index_add_(0, rows, values / scale[:, None], alpha=-group["lr"])

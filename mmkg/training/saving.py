@@ -1,0 +1,88 @@
+"""The whole state of a trainer in one checkpoint, and back, so that going on is the same to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mmkg.errors import DataError
+from mmkg.training.checkpoint import flatten_optimizer, restore_optimizer
+from mmkg.training.result import TrainResult
+
+if TYPE_CHECKING:
+    from mmkg.training.trainer import Trainer
+
+
+def save(trainer: Trainer) -> None:
+    """Write a trainer's state as the checkpoint of its step."""
+    tensors, optimizer_meta = {}, []
+    for name, module in trainer.modules.items():
+        tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
+        tensors |= {f"best.{name}.{k}": v for k, v in trainer.best.get(name, {}).items()}
+    for i, optimizer in enumerate(trainer.optimizers):
+        state, meta = flatten_optimizer(optimizer)
+        tensors |= {f"optimizer{i}.{k}": v for k, v in state.items()}
+        optimizer_meta.append(meta)
+    order, place = trainer.batches.state()
+    if trainer.head_batches is not None:
+        tensors["random.head_order"], _ = trainer.head_batches.state()  # its place is the same
+    tensors |= {
+        "random.order": order,
+        "random.sampling": trainer.generator.get_state(),
+        "random.torch": torch.get_rng_state(),
+    }
+    scaler = trainer.accelerator.scaler
+    meta = {
+        "step": trainer.step,
+        "place": place,
+        "waited": trainer.waited,
+        "optimizers": optimizer_meta,
+        "schedules": [s.state_dict() | {"lr_lambdas": [None]} for s in trainer.schedules],
+        "scaler": None if scaler is None else scaler.state_dict(),
+        "result": asdict(trainer.result),
+        "losses": trainer.losses,
+        "config": asdict(trainer.config),
+    }
+    trainer.checkpoints.save(trainer.step, tensors, meta)
+
+
+def restore(trainer: Trainer) -> None:
+    """Give a new trainer the state of the latest whole checkpoint in its folder, if there is one.
+
+    Raises:
+        DataError: If that was made with other settings.
+    """
+    found = trainer.checkpoints.latest()
+    if found is None:
+        return
+    tensors, meta = found
+    now = asdict(trainer.config)
+    other = {k: (v, now.get(k)) for k, v in meta["config"].items() if now.get(k) != v and k != "keep_checkpoints"}
+    if other:
+        told = ", ".join(f"{k}: {was!r} then, {is_!r} now" for k, (was, is_) in other.items())
+        problem = f"the checkpoint has other settings ({told})"
+        raise DataError(problem, file=trainer.checkpoints.folder, cure="use the same")
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    has_best = any(k.startswith("best.model.") for k in tensors)
+    for name, module in trainer.modules.items():
+        module.load_state_dict(under(f"{name}."))
+        if has_best:  # a sampler without state has an empty best
+            trainer.best[name] = {k: v.to(trainer.device) for k, v in under(f"best.{name}.").items()}
+    for i, (optimizer, schedule) in enumerate(zip(trainer.optimizers, trainer.schedules, strict=True)):
+        restore_optimizer(optimizer, under(f"optimizer{i}."), meta["optimizers"][i])
+        schedule.load_state_dict(meta["schedules"][i])
+    if trainer.accelerator.scaler is not None and meta["scaler"] is not None:
+        trainer.accelerator.scaler.load_state_dict(meta["scaler"])
+    trainer.batches.restore(tensors["random.order"], meta["place"])
+    if trainer.head_batches is not None:
+        trainer.head_batches.restore(tensors["random.head_order"], meta["place"])
+    trainer.generator.set_state(tensors["random.sampling"])
+    torch.set_rng_state(tensors["random.torch"])
+    trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]
+    trainer.result = TrainResult(**({"steps_per_epoch": trainer.result.steps_per_epoch} | meta["result"]))
