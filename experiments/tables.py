@@ -14,6 +14,8 @@ from pathlib import Path
 
 from common import RESULTS, mean_sd
 from patterns import row
+from unseen import CONTROLS, VARIANTS
+from unseen import rows as unseen_rows
 
 README = Path(__file__).parents[1] / "README.md"
 RECIPES = Path(__file__).parent / "README.md"
@@ -85,6 +87,48 @@ def patterns() -> str:
     return "\n".join([*lines, "", f"*{told}*"])
 
 
+def unseen() -> str:
+    """What unseen entities get of texts, pictures and triples, beside the controls, by dataset."""
+    entries = [e for e in load(RESULTS / "unseen") if "test" in e]
+    columns, lines = [], []
+    for dataset in sorted({e["dataset"] for e in entries}, key=lambda d: (d != "worldmoji", d)):
+        mine = [e for e in entries if e["dataset"] == dataset]
+        names = [*CONTROLS, *VARIANTS]
+        mine.sort(key=lambda e: (names.index(e["variant"]), e["seed"]))
+        for cells in unseen_rows(mine, "test"):
+            columns = ["dataset", *cells]
+            lines.append(f"| {dataset} | {' | '.join(cells.values())} |")
+    head = [f"| {' | '.join(columns)} |", "|---|---|---:|---" + "|---:" * (len(columns) - 4) + "|"]
+    sizes = {e["dataset"]: [] for e in entries}
+    for e in entries:
+        if e["variant"] == CONTROLS[0]:
+            sizes[e["dataset"]].append(f"{e['unseen_entities']['test']} ({e['questions']['test']})")
+    told = "Unseen entities of test, and questions about them, by seed: "
+    told += "; ".join(f"{name} {', '.join(counts)}" for name, counts in sizes.items())
+    told += (
+        ". Mean ± standard deviation over seeds of split and model; realistic ranks, filtered, both sides, among all"
+    )
+    told += f" entities. {told_once(entries, 'date')}, {told_once(entries, 'device')}."
+    return "\n".join([*head, *lines, "", f"*{told}*"])
+
+
+def linking() -> str:
+    """Hits and MRR of every way to link FB15K's entities to DB15K's."""
+    lines = ["| linked by | mentions | Hits@1 | Hits@10 | MRR |", "|---" + "|---:" * 4 + "|"]
+    entries = load(RESULTS / "linking")
+    for entry in entries:
+        for name, found in entry["rows"].items():
+            cells = [f"{found['realistic'][m]:.3f}" for m in ("hits@1", "hits@10", "mrr")]
+            lines.append(f"| {name} | {found['mentions']:,} | {' | '.join(cells)} |")
+    e = entries[0]
+    told = f"Among {next(iter(e['rows'].values()))['candidates']:,} entities; {e['pairs_with_equal_text']:,} of"
+    told += (
+        f" {e['pairs']:,} pairs have equal texts. Scorer and KCA: {e['steps']} steps, dim {e['dim']}, seed {e['seed']}."
+    )
+    told += f" {told_once(entries, 'date')}, {told_once(entries, 'device')}."
+    return "\n".join([*lines, "", f"*{told}*"])
+
+
 def recipes() -> str:
     """Test results of every recipe that was refit and looked at, and the validation that chose it."""
     lines = [
@@ -112,7 +156,7 @@ def recipes() -> str:
     return "\n".join([*lines, "", f"*{told}*"])
 
 
-TABLES = {"worldmoji": worldmoji, "db15k": db15k, "patterns": patterns}
+TABLES = {"worldmoji": worldmoji, "db15k": db15k, "patterns": patterns, "unseen": unseen, "linking": linking}
 PAGES = {README: TABLES, RECIPES: {"recipes": recipes}}
 
 

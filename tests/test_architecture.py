@@ -22,11 +22,24 @@ MAY_IMPORT = {
     "evaluation": BASE | {"graph", "scorers"},
     "training": BASE | {"graph", "scorers", "samplers", "evaluation"},
     "analysis": BASE | {"graph", "encoders", "samplers", "evaluation"},  # of encoders: how picture files are read
+    "linking": BASE | {"graph", "encoders", "scorers", "samplers", "evaluation"},  # which entity a mention means
     # a run joins a dataset, a model and its training; the command line joins all; nothing imports the command line
     "run": BASE | {"graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training"},
     "terminal": BASE,
     "cli": BASE
-    | {"terminal", "graph", "datasets", "encoders", "scorers", "samplers", "evaluation", "training", "analysis", "run"},
+    | {
+        "terminal",
+        "graph",
+        "datasets",
+        "encoders",
+        "scorers",
+        "samplers",
+        "evaluation",
+        "training",
+        "analysis",
+        "linking",
+        "run",
+    },
 }
 
 

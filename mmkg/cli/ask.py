@@ -30,17 +30,32 @@ def predict(
     head: Annotated[str | None, typer.Option(help="Name of the head; leave out to ask for it.")] = None,
     tail: Annotated[str | None, typer.Option(help="Name of the tail; leave out to ask for it.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
+    new: Annotated[Path | None, typer.Option(help="Picture of an entity that the graph does not hold.")] = None,
+    text: Annotated[str | None, typer.Option(help="Text of an entity that the graph does not hold.")] = None,
+    fact: Annotated[
+        list[str] | None, typer.Option(help='What is known of it: "?|borders|France", ? being the new entity.')
+    ] = None,
+    new_is: Annotated[str, typer.Option(help="Whether the new entity is the head or the tail.")] = "head",
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave out facts that are known.")] = False,
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
     """Answer (head, relation, ?) or (?, relation, tail) by name; with both, say how plausible the triple is.
 
+    Of an entity that the graph does not hold, give a picture, a text or both, to a run trained with --fusion.
+
     Example: mmkg predict runs/worldmoji-rotate-mmrns-0 --head France --relation borders
+
+    Example: mmkg predict runs/fused --new my.png --text "A small country in the Alps." --relation borders
     """
     from mmkg.run import Run
 
     loaded = Run.load(run, root=root, progress=False)
+    if new is not None or text is not None or fact:
+        if head is not None or tail is not None:
+            raise typer.BadParameter("a new entity takes the place of --head or --tail: leave them out, see --new-is")
+        _predict_new(loaded, relation, new, text, fact or [], new_is, k, json)
+        return
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
         if json:
@@ -58,6 +73,21 @@ def predict(
         asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
         shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
         print_table(shown, title=asked)
+
+
+def _predict_new(run, relation: str, new: Path | None, text: str | None, fact: list[str], new_is: str, k: int, json):
+    """Answers for an entity that the graph does not hold."""
+    from mmkg.run import NewEntity, predict_new
+
+    facts = [tuple(part.strip() for part in one.split("|")) for one in fact]
+    rows = predict_new(run, NewEntity(new, text, facts), relation, new_is=new_is, k=k).to_dict("records")
+    if json:
+        print_json(rows)
+        return
+    asked = f"new entity, {relation}, ?" if new_is == "head" else f"?, {relation}, new entity"
+    print_table(
+        [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows], title=asked
+    )
 
 
 def export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,10 @@ def audit(
     split_policy: Policy = None,
     min_support: Annotated[int, typer.Option(min=1, help="Pairs of relations from which a rule counts.")] = 5,
     csv: Annotated[Path | None, typer.Option(help="Folder to write all tables to, as CSV, and the page.")] = None,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="List entities that may be one, with what speaks for it and against.")
+    ] = False,
+    alike: Annotated[float, typer.Option(help="Cosine of texts or pictures from which a pair is listed.")] = 0.95,
     json: Json = False,
 ) -> None:
     """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
@@ -42,8 +47,22 @@ def audit(
     found = graph.audit(opened.topology, features, opened.report, min_support=min_support)
     if csv is not None:
         found.save(csv)
+    pairs = None
+    if duplicates:
+        from mmkg.linking import near_duplicates
+
+        there = {m: f for m, f in features.items() if f is not None}
+        pairs = near_duplicates(opened.topology, there, threshold=alike)
+        if csv is not None:
+            pairs.to_csv(csv / "duplicates.csv", index=False)
     if json:
-        typer.echo(found.to_json())
+        told = loads(found.to_json())
+        rows = {} if pairs is None else {"duplicates": loads(pairs.to_json(orient="records", force_ascii=False))}
+        typer.echo(dumps(told | rows, ensure_ascii=False) if rows else found.to_json())
+    elif pairs is not None:
+        looked = " and ".join([*there, "labels"])
+        shown = pairs.head(30).round(3).astype(str).replace("nan", "").to_dict("records")
+        print_table(shown, title=f"{len(pairs):,} pairs of entities that may be one, by {looked}; likely ones first")
     else:
         typer.echo(found.page())
         typer.echo("\nAll rules, an example for each finding, and the tables: --csv FOLDER, or --json")

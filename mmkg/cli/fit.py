@@ -53,6 +53,10 @@ def train(
     modalities: Annotated[
         str, typer.Option(help="What MMRNS looks at, out of image,text,structure.")
     ] = "image,text,structure",
+    fusion: Annotated[
+        str | None, typer.Option(help="Make pictures and texts part of the embeddings: linear, gated or back_fill.")
+    ] = None,
+    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = "image,text",
     gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
     steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train triples, instead of steps.")] = None,
@@ -89,7 +93,10 @@ def train(
 
     Example: mmkg train worldmoji --scorer rotate --sampler mmrns --steps 1000
     """
-    given = locals() | {"modalities": tuple(m.strip() for m in modalities.split(","))}  # settings by name, as typed
+    lists = {"modalities": modalities, "fuse_with": fuse_with}
+    given = locals() | {
+        k: tuple(m.strip() for m in v.split(",")) for k, v in lists.items()
+    }  # settings by name, as typed
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig

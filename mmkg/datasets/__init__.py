@@ -6,6 +6,7 @@ from mmkg.datasets.db15k import DB15K
 from mmkg.datasets.fb15k import FB15K
 from mmkg.datasets.fb15k_237 import FB15k_237
 from mmkg.datasets.folder import MultimodalFolder
+from mmkg.datasets.inductive import InductiveSplit, hold_out
 from mmkg.datasets.mkg_w import MKG_W
 from mmkg.datasets.mkg_y import MKG_Y
 from mmkg.datasets.typed_in import from_triples
@@ -22,6 +23,7 @@ __all__ = [
     "WN18",
     "WN18RR",
     "FB15k_237",
+    "InductiveSplit",
     "MultimodalFolder",
     "MultimodalKG",
     "WorldMoji",
@@ -30,6 +32,7 @@ __all__ = [
     "from_networkx",
     "from_pandas",
     "from_triples",
+    "hold_out",
     "to_networkx",
     "to_pandas",
     "to_pykeen",

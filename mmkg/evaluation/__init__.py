@@ -1,7 +1,9 @@
 """Filtered ranking, metrics and how sure they are, triple classification, and answers to questions."""
 
 from mmkg.evaluation.classify import Thresholds, corrupt, fit_thresholds, triple_classification
+from mmkg.evaluation.controls import Chance, NearestNeighbour, RelationFrequency, RelationMean
 from mmkg.evaluation.evaluate import Evaluation, evaluate, unseen
+from mmkg.evaluation.inductive import rank_unseen, unseen_summary
 from mmkg.evaluation.metrics import TIE_RULES, adjusted_metrics, all_metrics, breakdown, groups_of, metrics
 from mmkg.evaluation.predict import Prediction, compare, top_k, top_k_each
 from mmkg.evaluation.ranking import rank
@@ -10,8 +12,12 @@ from mmkg.evaluation.significance import bootstrap, paired_test
 
 __all__ = [
     "TIE_RULES",
+    "Chance",
     "Evaluation",
+    "NearestNeighbour",
     "Prediction",
+    "RelationFrequency",
+    "RelationMean",
     "Thresholds",
     "adjusted_metrics",
     "all_metrics",
@@ -25,9 +31,11 @@ __all__ = [
     "metrics",
     "paired_test",
     "rank",
+    "rank_unseen",
     "score_side",
     "top_k",
     "top_k_each",
     "triple_classification",
     "unseen",
+    "unseen_summary",
 ]

@@ -6,17 +6,21 @@ from mmkg.run.export import export
 from mmkg.run.record import write_json
 from mmkg.run.refit import refit_config, refit_data
 from mmkg.run.run import Run
+from mmkg.run.unseen import NEW, NewEntity, predict_new
 from mmkg.samplers import SAMPLERS
 
 __all__ = [
     "DATASETS",
+    "NEW",
     "SAMPLERS",
+    "NewEntity",
     "Run",
     "RunConfig",
     "SamplerConfig",
     "check_names",
     "export",
     "open_dataset",
+    "predict_new",
     "refit_config",
     "refit_data",
     "write_json",

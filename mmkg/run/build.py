@@ -13,7 +13,7 @@ from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, M
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
 from mmkg.run.sampler import check_sampler
-from mmkg.scorers import SCORERS, Scorer
+from mmkg.scorers import FUSIONS, SCORERS, Scorer
 from mmkg.training import OBJECTIVES, stream
 from mmkg.types import Features
 
@@ -45,6 +45,10 @@ def check_names(config: RunConfig) -> None:
     _choose("scorer", config.scorer, SCORERS)
     _choose("objective", config.objective, OBJECTIVES)
     check_sampler(config)
+    if config.fusion is not None:
+        _choose("fusion", config.fusion, FUSIONS)
+        for modality in config.fuse_with or ("nothing",):
+            _choose("modality to fuse with", modality, ("image", "text"))
 
 
 def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) -> MultimodalKG:

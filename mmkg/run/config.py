@@ -93,6 +93,9 @@ class RunConfig:
         refit: Whether to train on train and validation together, for a number of epochs that an earlier run chose on
             validation; see :func:`mmkg.run.refit_config`.
         warm_start: Folder of an earlier run whose embeddings to start from.
+        fusion: How pictures and texts become part of an entity's embedding, out of :data:`mmkg.scorers.FUSIONS`; None
+            for embeddings of structure alone.
+        fuse_with: Which of "image" and "text" they are.
     """
 
     dataset: str = "worldmoji"
@@ -111,6 +114,8 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     warm_start: str | None = None
     refit: bool = False
+    fusion: str | None = None
+    fuse_with: tuple[str, ...] = ("image", "text")
 
     def __post_init__(self) -> None:
         if self.refit and self.train.validate_every:
@@ -155,6 +160,8 @@ class RunConfig:
         sampler, train = dict(values.pop("sampler", {})), dict(values.pop("train", {}))
         if "modalities" in sampler:
             sampler["modalities"] = tuple(sampler["modalities"])
+        if "fuse_with" in values:
+            values["fuse_with"] = tuple(values["fuse_with"])
         return cls(**values, sampler=SamplerConfig(**sampler), train=TrainConfig(**train))
 
     def differences(self, other: RunConfig) -> dict[str, tuple]:

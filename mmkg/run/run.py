@@ -22,6 +22,7 @@ from mmkg.run.build import (
     used_features,
 )
 from mmkg.run.config import RunConfig
+from mmkg.run.fused import fused, fused_features
 from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
 from mmkg.run.refit import refit_data
 from mmkg.run.sampler import build_sampler
@@ -102,7 +103,7 @@ class Run:
         data = dataset.topology
         seen = refit_data(data) if config.refit else data
         features = used_features(config, dataset) if looks else {}
-        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
         sampler = build_sampler(config, model, features, Facts.from_data(seen))
         warm = start_from(config, model, data)
         trainer = Trainer(
@@ -132,6 +133,7 @@ class Run:
         save_tree(folder / MODEL_FILE, tensors, {"graph": fingerprint(data), "step": result.best_step})
         names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
         write_json(folder / NAMES_FILE, names)
+        features |= fused_features(config, dataset)
         record = provenance(config, dataset, features, result, trainer.device, command) | {"warm_start": warm}
         write_json(folder / RESULT_FILE, record)  # the last of all: a run that has it is whole
         return run
@@ -166,7 +168,7 @@ class Run:
                 file=folder / MODEL_FILE,
                 cure="give the dataset's folder with --root, or train anew",
             )
-        model = build_scorer(config, int(data.num_nodes), int(data.num_relations))
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
         features = used_features(config, dataset) if looks else {}
         facts = Facts.from_data(refit_data(data) if config.refit else data)
         loaded = build_sampler(config, model, features, facts) if sampler else None

@@ -7,6 +7,7 @@ from mmkg.scorers.complex import ComplEx
 from mmkg.scorers.cp import CP
 from mmkg.scorers.distance import DistanceScorer
 from mmkg.scorers.distmult import DistMult
+from mmkg.scorers.extended import Extended
 from mmkg.scorers.fusion import FUSIONS
 from mmkg.scorers.multimodal import FusedEntities, fuse
 from mmkg.scorers.mure import MuRE
@@ -20,6 +21,7 @@ from mmkg.scorers.transd import TransD
 from mmkg.scorers.transe import TransE
 from mmkg.scorers.transh import TransH
 from mmkg.scorers.tucker import TuckER
+from mmkg.scorers.unseen import UnseenEntities
 
 SCORERS: dict[str, type[Scorer]] = {
     "transe": TransE,
@@ -50,6 +52,7 @@ __all__ = [
     "ComplEx",
     "DistMult",
     "DistanceScorer",
+    "Extended",
     "FusedEntities",
     "MuRE",
     "PRotatE",
@@ -62,5 +65,6 @@ __all__ = [
     "TransE",
     "TransH",
     "TuckER",
+    "UnseenEntities",
     "fuse",
 ]

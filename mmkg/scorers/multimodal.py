@@ -58,35 +58,35 @@ class FusedEntities(Embedding):
     def forward(self, ids: Tensor) -> Tensor:
         """Fused embeddings ``[..., d]`` of entities ``[...]``; each entity is fused once, however often it occurs."""
         distinct, place = torch.unique(ids, return_inverse=True)  # [n], [...]
-        vectors, present = {}, {}
-        for name, pool in self.pooling.items():
-            vectors[name], present[name] = pool(distinct)
+        found = {name: pool(distinct) for name, pool in self.pooling.items()}
+        vectors, present = ({m: both[i] for m, both in found.items()} for i in (0, 1))
         return self.fusion(super().forward(distinct), vectors, present)[place]
 
+    def pooled(self, features: dict[str, tuple[Tensor, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Vectors ``[n, D_m]`` of each modality and who has it ``[n]``, of new entities; see :meth:`encode`."""
+        if not features or set(features) - set(self.pooling):
+            raise ValueError(f"modalities {sorted(features)}: this model knows {', '.join(self.pooling)}")
+        count, found = len(next(iter(features.values()))[0]), {}
+        for name, layer in self.fusion.maps.items():
+            none = self.weight.new_zeros(count, 1, layer.in_features), torch.zeros(count, 1, dtype=torch.bool)
+            found[name] = self.pooling[name].encode(*features.get(name, none))
+        return {m: x[0] for m, x in found.items()}, {m: x[1] for m, x in found.items()}
+
     def encode(self, features: dict[str, tuple[Tensor, Tensor]], structure: Tensor | None = None) -> Tensor:
-        """Embeddings of entities that the graph does not hold, to be scored as candidates.
+        """Embeddings ``[n, d]`` of entities that the graph does not hold, in the sense of :meth:`Scorer.entity`.
 
         Args:
             features: By modality, values ``[n, R, D]`` and mask ``[n, R]`` (True = real) of the new entities; they lack
                 the modalities left out.
-            structure: Structural embeddings ``[n, d]``, if anything is known of them (say, the mean of neighbours');
-                the mean of all entities' if None.
-
-        Returns:
-            Embeddings in the sense of :meth:`mmkg.scorers.Scorer.entity`, shape ``[n, d]``.
+            structure: Structural embeddings ``[n, d]``, as :class:`mmkg.scorers.UnseenEntities` finds them; the mean of
+                all entities' if None.
 
         Raises:
             ValueError: If there is no modality, or one that the model does not know.
         """
-        if not features or set(features) - set(self.pooling):
-            raise ValueError(f"modalities {sorted(features)}: this model knows {', '.join(self.pooling)}")
-        count = len(next(iter(features.values()))[0])
-        structure = self.weight.mean(0).expand(count, -1) if structure is None else structure  # [n, d]
-        vectors, present = {}, {}
-        for name, layer in self.fusion.maps.items():
-            none = self.weight.new_zeros(count, 1, layer.in_features), torch.zeros(count, 1, dtype=torch.bool)
-            vectors[name], present[name] = self.pooling[name].encode(*features.get(name, none))
-        return self.fusion(structure, vectors, present)
+        vectors, present = self.pooled(features)
+        count = len(next(iter(present.values())))
+        return self.fusion(self.weight.mean(0).expand(count, -1) if structure is None else structure, vectors, present)
 
 
 def fuse(scorer: Scorer, features: dict[str, Features], **options) -> Scorer:

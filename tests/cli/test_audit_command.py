@@ -68,3 +68,19 @@ def test_audit_of_a_split_policy(call, shared, tmp_path, monkeypatch):
 def test_bad_input_is_told(call, tmp_path, words, status, told):
     found, _, err = call("audit", *words, "--root", tmp_path)
     assert (found, told in err) == (status, True), err
+
+
+def test_audit_lists_entities_that_may_be_one(call, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "triples.tsv").write_text("Rome\tin\tItaly\nrome\tin\tItaly\nOslo\tin\tNorway\n")
+    status, out, err = call("audit", folder, "--duplicates", "--csv", tmp_path / "tables")
+    assert (status, err) == (0, "")
+    assert "1 pairs of entities that may be one, by labels" in out
+    assert "Oslo" not in out
+    assert "rome" in (tmp_path / "tables/duplicates.csv").read_text(encoding="utf-8")
+    (pair,) = json.loads(call("audit", folder, "--duplicates", "--json")[1])["duplicates"]
+    assert (pair["same_label"], pair["shared_links"], pair["linked"], pair["text"]) == (True, 1, False, None)
+    status, _, err = call("audit", folder, "--duplicates", "--alike", "2")
+    assert status == 1
+    assert "threshold 2.0" in err
