@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -64,12 +65,16 @@ def open_dataset(config: RunConfig, *, features: bool, progress: bool = True) ->
     if unknown := set(config.options) - set(inspect.signature(kind.__init__).parameters):
         raise DataError(f"{kind.__name__} has no option {sorted(unknown)[0]!r}", cure="leave it out")
     dataset = kind(config.dataset if own else config.root, **config.options, log=progress)
-    wanted = config.sampler.modalities if features else ()
-    if "text" in wanted and dataset.features("text") is None and any(dataset.topology.descriptions):
-        dataset.encode_text()
-    if "image" in wanted and dataset.features("image") is None and any(dataset.image_paths()):
-        dataset.encode_images()
+    encode_missing(dataset, config.sampler.modalities if features else ())
     return dataset
+
+
+def encode_missing(dataset: MultimodalKG, modalities: Collection[str]) -> None:
+    """Encode, and keep, those of the texts and pictures asked for that are there and not yet encoded."""
+    if "text" in modalities and dataset.features("text") is None and any(dataset.topology.descriptions):
+        dataset.encode_text()
+    if "image" in modalities and dataset.features("image") is None and any(dataset.image_paths()):
+        dataset.encode_images()
 
 
 def shuffled(features: Features, seed: int) -> Features:

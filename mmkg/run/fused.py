@@ -6,6 +6,7 @@ import torch
 
 from mmkg.datasets import MultimodalKG
 from mmkg.errors import DataError
+from mmkg.run.build import encode_missing
 from mmkg.run.config import RunConfig
 from mmkg.scorers import Scorer, fuse
 from mmkg.training import stream
@@ -21,13 +22,8 @@ def fused_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Featur
     if config.fusion is None:
         return {}
     found = {}
+    encode_missing(dataset, config.fuse_with)
     for modality in config.fuse_with:
-        there = any(dataset.topology.descriptions) if modality == "text" else None
-        if dataset.features(modality) is None:
-            if modality == "text" and there:
-                dataset.encode_text()
-            elif modality == "image" and any(dataset.image_paths()):
-                dataset.encode_images()
         features = dataset.features(modality)
         if features is None:
             told = f"{type(dataset).__name__} has no {modality} features here to fuse with"
@@ -36,9 +32,8 @@ def fused_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Featur
     return found
 
 
-def fused(config: RunConfig, scorer: Scorer, dataset: MultimodalKG) -> Scorer:
-    """The scorer with what the run's settings fuse it with; as it is, where they fuse it with nothing."""
-    features = fused_features(config, dataset)
+def fused(config: RunConfig, scorer: Scorer, features: dict[str, Features]) -> Scorer:
+    """The scorer fused with features by modality; as it is where there are none."""
     if not features:
         return scorer
     torch.manual_seed(stream(config.train.seed, "fusion"))

@@ -103,8 +103,9 @@ class Run:
         data = dataset.topology
         seen = refit_data(data) if config.refit else data
         features = used_features(config, dataset) if looks else {}
-        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
-        sampler = build_sampler(config, model, features, Facts.from_data(seen))
+        of_entities = fused_features(config, dataset)
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), of_entities)
+        sampler = build_sampler(config, model, features, seen)
         warm = start_from(config, model, data)
         trainer = Trainer(
             model,
@@ -133,8 +134,9 @@ class Run:
         save_tree(folder / MODEL_FILE, tensors, {"graph": fingerprint(data), "step": result.best_step})
         names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
         write_json(folder / NAMES_FILE, names)
-        features |= fused_features(config, dataset)
-        record = provenance(config, dataset, features, result, trainer.device, command) | {"warm_start": warm}
+        record = provenance(config, dataset, features | of_entities, result, trainer.device, command) | {
+            "warm_start": warm
+        }
         write_json(folder / RESULT_FILE, record)  # the last of all: a run that has it is whole
         return run
 
@@ -168,10 +170,12 @@ class Run:
                 file=folder / MODEL_FILE,
                 cure="give the dataset's folder with --root, or train anew",
             )
-        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), dataset)
+        of_entities = fused_features(config, dataset)
+        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), of_entities)
         features = used_features(config, dataset) if looks else {}
-        facts = Facts.from_data(refit_data(data) if config.refit else data)
-        loaded = build_sampler(config, model, features, facts) if sampler else None
+        loaded = None
+        if sampler:
+            loaded = build_sampler(config, model, features, refit_data(data) if config.refit else data)
         for name, module in (("model", model), ("sampler", loaded)):
             if module is not None:
                 own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}

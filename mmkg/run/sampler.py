@@ -23,25 +23,23 @@ def check_sampler(config: RunConfig) -> None:
     s = config.sampler
     if s.name not in SAMPLERS:
         raise DataError(f"unknown sampler {s.name!r}", cure=f"choose one of {', '.join(sorted(SAMPLERS))}")
-    if s.name == "mans" and config.draws_negatives:
-        problem = "mans exchanges pictures and texts of a model with fused entities, which a run does not make"
-        raise DataError(problem, cure="build it in Python: mmkg.scorers.fuse and mmkg.training.Trainer")
+    if s.name == "mans" and config.draws_negatives and config.fusion is None:
+        problem = "mans exchanges pictures and texts of a model with fused entities, and this run fuses none"
+        raise DataError(problem, cure="choose a fusion too: mmkg train --fusion, or RunConfig.fusion")
     takes = set() if s.name == "mmrns" else set(inspect.signature(SAMPLERS[s.name].__init__).parameters) - GIVEN
     if unknown := sorted(set(s.options) - takes):
         told = f"it has {', '.join(sorted(takes))}" if takes else "it has none here"
         raise DataError(f"sampler {s.name} has no option {unknown[0]!r}", cure=f"leave it out; {told}")
 
 
-def build_sampler(
-    config: RunConfig, model: Scorer, features: dict[str, Features], facts: Facts
-) -> NegativeSampler | None:
+def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features], data) -> NegativeSampler | None:
     """The sampler of a run, initialised by its seed; None for an objective that needs none.
 
     Args:
         config: Settings.
         model: The scorer that will be trained against it.
         features: What MMRNS looks at, by modality.
-        facts: What is trained on.
+        data: Graph whose train triples are trained on; its facts are made for a sampler that wants them.
 
     Raises:
         DataError: If a number is out of range.
@@ -58,8 +56,8 @@ def build_sampler(
         return _mmrns(config, model, features)
     kind = SAMPLERS[s.name]
     takes = inspect.signature(kind.__init__).parameters
-    given = {"num_relations": model.num_relations, "facts": facts}
-    return kind(model.num_nodes, s.negatives, **{n: v for n, v in given.items() if n in takes}, **s.options)
+    given = {"num_relations": lambda: model.num_relations, "facts": lambda: Facts.from_data(data)}
+    return kind(model.num_nodes, s.negatives, **{n: get() for n, get in given.items() if n in takes}, **s.options)
 
 
 def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> MMRNS:

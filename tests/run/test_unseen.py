@@ -1,6 +1,7 @@
 """A run asked about an entity that its graph does not hold: answers, clear errors, and nothing changed or written."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mmkg.datasets import MultimodalFolder
 from mmkg.errors import DataError, UnknownNameError
 from mmkg.run import NewEntity, Run, RunConfig, SamplerConfig, predict_new
 from mmkg.run.unseen import describe, with_new
+from mmkg.samplers import MANS
 from mmkg.training import TrainConfig
 
 ENCODERS = {"picture_encoder": FakePictureEncoder(), "text_encoder": FakeTextEncoder()}
@@ -173,6 +175,15 @@ def test_runs_that_cannot(run, tmp_path, picture):
     assert len(predict_new(text, NewEntity(text="x"), "like", k=2, **ENCODERS)) == 2
     with pytest.raises(DataError, match="looks at text alone, not at a new entity's image"):
         predict_new(text, NewEntity(picture), "like", **ENCODERS)
+
+
+def test_a_fused_run_can_draw_by_exchanged_pictures_and_texts(run, tmp_path):
+    sampler = SamplerConfig(name="mans", negatives=3)
+    config = replace(run.config, objective="self_adversarial", sampler=sampler)
+    made = Run.train(config, tmp_path / "mans", progress=False)
+    assert isinstance(made.sampler, MANS)
+    with pytest.raises(DataError, match="fuses none"):
+        Run.train(replace(config, fusion=None), tmp_path / "none", progress=False)
 
 
 def test_settings_of_fusion_are_checked(run, tmp_path):
