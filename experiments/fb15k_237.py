@@ -13,10 +13,10 @@ of epochs are guesses until validation has chosen them (--regulariser-weight 2e-
 
 from __future__ import annotations
 
-from recipe import run_recipe
+from recipe import drawn_negatives, run_recipe
 
 from mmkg.cli import main_guard
-from mmkg.run import RunConfig, SamplerConfig
+from mmkg.run import RunConfig
 from mmkg.training import TrainConfig
 
 RECIPE = RunConfig(
@@ -42,17 +42,7 @@ RECIPE = RunConfig(
         precision="bf16",
     ),
 )
-NEGATIVES = RunConfig(
-    dataset="fb15k_237",
-    scorer="rotate",
-    dim=200,
-    margin=6.0,
-    alpha=0.5,
-    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
-    train=TrainConfig(
-        steps=300, batch_size=256, learning_rate=3e-4, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
-    ),
-)
+NEGATIVES = drawn_negatives(RECIPE)
 
 if __name__ == "__main__":
     main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))

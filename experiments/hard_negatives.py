@@ -20,9 +20,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import shlex
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,7 +45,7 @@ from mmkg.errors import DataError
 from mmkg.graph import Facts
 from mmkg.run import RunConfig, SamplerConfig, open_dataset, write_json
 from mmkg.run.build import build_scorer, used_features
-from mmkg.run.record import device_name, versions
+from mmkg.run.record import command_typed, device_name, versions
 from mmkg.training import SelfAdversarial, TrainConfig, Trainer, stream
 
 
@@ -239,7 +237,7 @@ def main() -> None:
                 "variants": variants,
                 "device": device_name(device),
                 "versions": versions(),
-                "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+                "command": command_typed(),
                 "date": datetime.date.today().isoformat(),
             }
             FOLDER.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -44,7 +42,7 @@ from mmkg.linking import (
     with_evidence,
 )
 from mmkg.run import write_json
-from mmkg.run.record import device_name, versions
+from mmkg.run.record import command_typed, device_name, versions
 from mmkg.samplers import MMRNS
 from mmkg.scorers import ComplEx
 from mmkg.training import SelfAdversarial, TrainConfig, Trainer, stream
@@ -195,7 +193,7 @@ def main() -> None:
         "wall_seconds": round(time.perf_counter() - started, 1),
         "device": device_name(torch.device("cpu")),
         "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_typed(),
         "date": datetime.date.today().isoformat(),
     }
     if args.record:

@@ -12,10 +12,10 @@ trained on train alone for 20 epochs.
 
 from __future__ import annotations
 
-from recipe import run_recipe
+from recipe import drawn_negatives, run_recipe
 
 from mmkg.cli import main_guard
-from mmkg.run import RunConfig, SamplerConfig
+from mmkg.run import RunConfig
 from mmkg.training import TrainConfig
 
 RECIPE = RunConfig(
@@ -41,17 +41,7 @@ RECIPE = RunConfig(
         precision="bf16",
     ),
 )
-NEGATIVES = RunConfig(
-    dataset="mkg_w",
-    scorer="rotate",
-    dim=200,
-    margin=6.0,
-    alpha=0.5,
-    sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
-    train=TrainConfig(
-        steps=300, batch_size=256, learning_rate=3e-4, sampler_learning_rate=1e-4, schedule="constant", validate_every=0
-    ),
-)
+NEGATIVES = drawn_negatives(RECIPE)
 
 if __name__ == "__main__":
     main_guard(lambda: run_recipe(__doc__, RECIPE, NEGATIVES))

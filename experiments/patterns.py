@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import shlex
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +23,7 @@ from mmkg.cli import main_guard, print_table
 from mmkg.graph import Patterns, mine_patterns
 from mmkg.graph.pattern_table import KINDS
 from mmkg.run import DATASETS, write_json
-from mmkg.run.record import device_name, peak_memory_mb, reset_peak_memory, versions
+from mmkg.run.record import command_typed, device_name, peak_memory_mb, reset_peak_memory, versions
 
 
 def at_hand() -> list[str]:
@@ -74,7 +72,7 @@ def mine(name: str, root: str) -> dict:
         "peak_memory_mb": round(peak_memory_mb()),
         "device": device_name(torch.device("cpu")),
         "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_typed(),
         "date": datetime.date.today().isoformat(),
     }
 

@@ -14,7 +14,29 @@ from pathlib import Path
 from common import RESULTS, Probe, record, short_hash, summarise
 
 from mmkg.cli import print_table
-from mmkg.run import Run, RunConfig, refit_config
+from mmkg.run import Run, RunConfig, SamplerConfig, refit_config
+from mmkg.training import TrainConfig
+
+
+def drawn_negatives(recipe: RunConfig) -> RunConfig:
+    """From where runs with drawn negatives start, on a recipe's dataset: RotatE with MMRNS."""
+    return RunConfig(
+        dataset=recipe.dataset,
+        options=recipe.options,
+        scorer="rotate",
+        dim=200,
+        margin=6.0,
+        alpha=0.5,
+        sampler=SamplerConfig(name="mmrns", negatives=20, pool=500),
+        train=TrainConfig(
+            steps=300,
+            batch_size=256,
+            learning_rate=3e-4,
+            sampler_learning_rate=1e-4,
+            schedule="constant",
+            validate_every=0,
+        ),
+    )
 
 
 def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Namespace:

@@ -15,11 +15,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import re
-import shlex
-import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from common import RESULTS, mean_sd
@@ -36,7 +33,7 @@ from mmkg.evaluation import (
 )
 from mmkg.graph import Facts
 from mmkg.run import DATASETS, write_json
-from mmkg.run.record import device_name, versions
+from mmkg.run.record import command_typed, device_name, versions
 from mmkg.scorers import ComplEx, Extended, UnseenEntities, fuse
 from mmkg.scorers.adaptation import adapt
 from mmkg.scorers.pooling import MeanPooling
@@ -179,7 +176,7 @@ def said(dataset, args, split: InductiveSplit, variant: str, seed: int) -> dict:
         "set_aside": split.set_aside,
         "device": device_name(torch.device("cpu")),
         "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_typed(),
         "date": datetime.date.today().isoformat(),
     }
 

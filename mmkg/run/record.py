@@ -68,7 +68,7 @@ def provenance(
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20) if device.type == "cuda" else None,
         "device": device_name(device),
         "versions": versions(),
-        "command": command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command or command_typed(),
         "date": datetime.date.today().isoformat(),
     }
 
@@ -150,6 +150,11 @@ def peak_memory_mb() -> float:
         return int(next(x for x in lines if x.startswith("VmHWM:")).split()[1]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def command_typed() -> str:
+    """The process's own command, as it would be typed again."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def device_name(device: torch.device) -> str:
