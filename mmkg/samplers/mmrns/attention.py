@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.samplers.mmrns.views import Views
+
+LOOKS = ("image", "text")
 
 
 @dataclass
@@ -77,45 +78,19 @@ def attention(views: Views, ids: Tensor, relation: Tensor) -> Attention:
     kca = views.kca
     if kca is None:
         raise ValueError("these views look at structure alone: there is no attention to show")
-    image, image_mask, has_image = _rows(views, "image", kca.image_in, kca.null_image, ids)  # [n, I, a]
-    text, text_mask, has_text = _rows(views, "text", kca.text_in, kca.null_text, ids)  # [n, T, a]
-    affinity = image @ text.transpose(1, 2)  # [n, I, T]
-    real = image_mask[:, :, None] & text_mask[:, None, :]  # [n, I, T]
-    relation = relation.to(affinity.dtype)  # [n, d_r]
-
-    def free(branch, axis: int, mask: Tensor, has: Tensor) -> Tensor | None:
-        """Softmax over an axis of ``[n, I, T]``."""
-        if branch is None or not kca.use_free:
-            return None
-        weights = affinity.masked_fill(~mask, -torch.inf).softmax(axis)  # [n, I, T]
-        return weights * (real & has[:, None, None])
-
-    def guided(branch, has: Tensor) -> Tensor | None:
-        """M times the guide, both guides being ``[I, T]``."""
-        if branch is None or not kca.use_guide:
-            return None
-        guide = F.linear(relation, branch.guide_in.weight, branch.guide_in.bias).sigmoid()  # [n, I * T]
-        return affinity * guide.view_as(affinity) * (real & has[:, None, None])  # [n, I, T]
-
-    found = [
-        free(kca.image, 1, image_mask[:, :, None], has_image),
-        guided(kca.image, has_image),
-        free(kca.text, 2, text_mask[:, None, :], has_text),
-        guided(kca.text, has_text),
-    ]
-    found[2:] = [None if weights is None else weights.transpose(1, 2) for weights in found[2:]]  # [n, T, I]
-    masks = image_mask & has_image[:, None], text_mask & has_text[:, None]
-    return Attention(*found, *masks, rows={"image": text_mask.sum(1), "text": image_mask.sum(1)})
-
-
-def _rows(views: Views, name: str, layer, null: Tensor | None, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Encoded rows ``[n, R, a]``, null rows where there are none; which of them are real ``[n, R]``; who has any."""
-    if layer is None:
-        ones = torch.ones(ids.numel(), len(null), dtype=torch.bool, device=null.device)  # [n, R]
-        return null.expand(ids.numel(), -1, -1), ones, torch.zeros_like(ids, dtype=torch.bool)
-    values, mask = views.features[name].gather(ids, layer.weight.device)  # [n, R, D], [n, R]
-    mask = torch.ones_like(mask) if views.zero_rows else mask
-    rows, has = F.leaky_relu(layer(values.to(layer.weight.dtype)), 0.1), mask.any(1)  # [n, R, a], [n]
-    if null is not None:
-        rows = torch.where(has[:, None, None], rows, null)  # [n, R, a]
-    return rows, mask | ~has[:, None], has
+    rows = kca.encode(views.stored("image", ids), views.stored("text", ids))
+    found: dict[str, Tensor | None] = {f"{m}_{half}": None for m in LOOKS for half in ("free", "guided")}
+    for name, branch, view in kca.branches(rows):  # own rows J, the other modality's O
+        real = view.content_mask[:, :, None] & view.row_mask[:, None, :]  # [n, J, O]
+        real = real & views.present(name, ids)[:, None, None]
+        if kca.use_free:
+            found[f"{name}_free"] = branch.attention(view) * real  # [n, J, O]
+        if kca.use_guide:
+            found[f"{name}_guided"] = view.affinity * branch.guide(relation.to(view.affinity.dtype)) * real  # [n, J, O]
+    has = {m: views.present(m, ids) if m in views.features else torch.zeros_like(ids, dtype=torch.bool) for m in LOOKS}
+    return Attention(
+        **found,
+        image_mask=rows.image_mask & has["image"][:, None],
+        text_mask=rows.text_mask & has["text"][:, None],
+        rows={"image": rows.text_mask.sum(1), "text": rows.image_mask.sum(1)},
+    )

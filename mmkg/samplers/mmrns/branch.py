@@ -68,6 +68,11 @@ class Branch(torch.nn.Module):
             return flat.view(-1, self.outputs, self.contents).transpose(1, 2)  # [U, J, O]
         return flat.view(-1, self.contents, self.outputs)  # [U, J, O]
 
+    def attention(self, view: View) -> Tensor:
+        """Relation-free attention of each of the other modality's rows to own rows, ``[n, J, O]``, summing to 1."""
+        padded = ~view.content_mask[:, :, None]  # [n, J, 1]
+        return view.affinity.masked_fill(padded, -torch.inf).softmax(dim=1)  # [n, J, O], over own rows
+
     def free(self, view: View, norm: torch.nn.LayerNorm, normalise: bool = True) -> Tensor:
         """Projected relation-free half of each entity, without the projection's bias.
 
@@ -79,9 +84,7 @@ class Branch(torch.nn.Module):
         Returns:
             Shape ``[n, a]``.
         """
-        padded = ~view.content_mask[:, :, None]  # [n, J, 1]
-        attention = view.affinity.masked_fill(padded, -torch.inf).softmax(dim=1)  # [n, J, O], over own rows
-        rows = attention.transpose(1, 2) @ view.content  # [n, O, a]
+        rows = self.attention(view).transpose(1, 2) @ view.content  # [n, O, a]
         rows = norm(rows) if normalise else rows
         return self._project(rows * view.row_mask[..., None])  # [n, a]
 

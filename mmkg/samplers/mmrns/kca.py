@@ -115,7 +115,7 @@ class KCA(torch.nn.Module):
             ``"image"`` and ``"text"`` (those that exist), each ``[P, U, a]``, or ``[P, 1, a]`` without the guided half.
         """
         out = {}
-        for name, branch, view in self._branches(rows):
+        for name, branch, view in self.branches(rows):
             part = branch.project.bias.expand(view.content.shape[0], -1)  # [P, a]
             if self.use_free:
                 part = part + branch.free(view, self.norm)  # [P, a]
@@ -141,7 +141,7 @@ class KCA(torch.nn.Module):
             ``"image"`` and ``"text"`` (those that exist), each ``[m, a]``.
         """
         out = {}
-        for name, branch, view in self._branches(rows):
+        for name, branch, view in self.branches(rows):
             part = branch.project.bias.expand(entity_at.numel(), -1)  # [m, a]
             if self.use_free:
                 free = branch.free(view, self.norm, normalise=normalise_image or name != "image")  # [n, a]
@@ -164,7 +164,7 @@ class KCA(torch.nn.Module):
             rows = torch.where(missing[:, None, None], null, rows)  # [n, R, a]
         return rows, mask | missing[:, None]  # a softmax over nothing would be NaN, so the mask is never empty
 
-    def _branches(self, rows: Rows) -> list[tuple[str, Branch, View]]:
+    def branches(self, rows: Rows) -> list[tuple[str, Branch, View]]:
         """The modalities that exist, each with its view of the entities."""
         mask = rows.image_mask[:, :, None] & rows.text_mask[:, None, :]  # [n, I, T]
         affinity = (rows.image @ rows.text.transpose(1, 2)) * mask  # [n, I, T]
