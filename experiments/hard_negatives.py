@@ -21,14 +21,13 @@ import argparse
 import datetime
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 from hard_negatives_page import FOLDER, LAST, draw, summary
 
-import mmkg.samplers
 from mmkg.analysis import (
     Census,
     attribution,
@@ -42,11 +41,12 @@ from mmkg.analysis import (
 )
 from mmkg.cli import main_guard, print_table
 from mmkg.errors import DataError
-from mmkg.graph import Facts
 from mmkg.run import RunConfig, SamplerConfig, open_dataset, write_json
 from mmkg.run.build import build_scorer, used_features
 from mmkg.run.record import command_typed, device_name, versions
-from mmkg.training import SelfAdversarial, TrainConfig, Trainer, stream
+from mmkg.run.sampler import build_sampler
+from mmkg.samplers import SAMPLERS
+from mmkg.training import SelfAdversarial, TrainConfig, Trainer
 
 
 @dataclass(frozen=True)
@@ -120,28 +120,10 @@ def settings(args: argparse.Namespace, name: str, seed: int) -> RunConfig:
 
 def make_sampler(config: RunConfig, variant: Variant, model, data, features: dict):
     """The sampler of a variant, initialised by the run's seed; None if this version has none of that name."""
-    known = getattr(mmkg.samplers, "SAMPLERS", {"uniform": mmkg.samplers.UniformSampler, "mmrns": mmkg.samplers.MMRNS})
-    if variant.sampler not in known:
+    if variant.sampler not in SAMPLERS:
         return None
-    kind, s = known[variant.sampler], config.sampler
-    torch.manual_seed(stream(config.train.seed, "sampler"))
-    if variant.sampler == "nscaching":
-        return kind(model.num_nodes, s.negatives, Facts.from_data(data, ("train",)))
-    if variant.sampler != "mmrns":
-        return kind(model.num_nodes, s.negatives)
-    return kind(
-        model.num_nodes,
-        model.node_emb.weight.shape[1],
-        model.rel_emb.weight.shape[1],
-        features.get("image"),
-        features.get("text"),
-        num_negatives=s.negatives,
-        pool_size=min(s.pool, model.num_nodes),
-        epsilon=s.epsilon,
-        alpha=variant.alpha,
-        gumbel_gradient=variant.gumbel_gradient,
-        use_structure="structure" in s.modalities,
-    )
+    sampler = replace(config.sampler, name=variant.sampler, gumbel_gradient=variant.gumbel_gradient)
+    return build_sampler(replace(config, alpha=variant.alpha, sampler=sampler), model, features, data)
 
 
 def train(config: RunConfig, variant: Variant, dataset, features: dict, args: argparse.Namespace, folder: Path) -> dict:
