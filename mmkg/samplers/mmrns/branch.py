@@ -103,8 +103,9 @@ class Branch(torch.nn.Module):
         Returns:
             Shape ``[m, a]``.
         """
-        weights = view.affinity[entity] * guide[relation]  # [m, J, O]
-        rows = weights.transpose(1, 2) @ view.content[entity]  # [m, O, a]
+        # not brackets: several threads add up their gradient in any order, and a run would not be the same twice
+        weights = view.affinity.index_select(0, entity) * guide.index_select(0, relation)  # [m, J, O]
+        rows = weights.transpose(1, 2) @ view.content.index_select(0, entity)  # [m, O, a]
         return self._project(norm(rows) * view.row_mask[entity][..., None])  # [m, a]
 
     def guided_pool(self, view: View, guide: Tensor, norm: torch.nn.LayerNorm, rest: Tensor) -> Tensor:

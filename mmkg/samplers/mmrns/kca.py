@@ -145,7 +145,7 @@ class KCA(torch.nn.Module):
             part = branch.project.bias.expand(entity_at.numel(), -1)  # [m, a]
             if self.use_free:
                 free = branch.free(view, self.norm, normalise=normalise_image or name != "image")  # [n, a]
-                part = part + free[entity_at]  # [m, a]
+                part = part + free.index_select(0, entity_at)  # [m, a]
             if self.use_guide:
                 guide = branch.guide(relation)  # [U, J, O]
                 part = part + branch.guided_pairs(view, guide, entity_at, relation_at, self.norm)  # [m, a]

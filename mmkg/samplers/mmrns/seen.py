@@ -77,7 +77,7 @@ def see(
         relation = relation.to(views.dtype)
         entity, of_answers = embeddings.to(views.dtype), model.entity(plan.entities).to(views.dtype)  # [P, d], [n, d]
         pairs = views.pairs(plan.entities, of_answers, relation, plan.pair_entity, plan.pair_relation)
-        positive = {name: view[at[:, 0]] for name, view in pairs.items()}  # [B, a] or [B, d]
+        positive = {name: view.index_select(0, at[:, 0]) for name, view in pairs.items()}  # [B, a] or [B, d]
         similarities = views.similarities(pool, entity, relation, positive, plan.grouping, chunk_size)
         answer_similarities = views.to_answers(pairs, at)
         shared, answer_shared = {}, {}

@@ -120,7 +120,9 @@ class Views(torch.nn.Module):
             normalise = self.positive_image_norm
             views = self.kca.pairs(rows, relation, entity_at, relation_at, normalise_image=normalise)
         if self.gate is not None:
-            views["structure"] = self.gate.pairs(entity[entity_at], relation[relation_at])  # [m, d]
+            views["structure"] = self.gate.pairs(
+                entity.index_select(0, entity_at), relation.index_select(0, relation_at)
+            )
         return views
 
     def similarities(
@@ -206,8 +208,10 @@ class Views(torch.nn.Module):
         found = {}
         for name in self.names:
             view, length = views[name], norms(views[name], self.detach_norms)  # [m, a], [m]
-            dot = torch.einsum("ba,bja->bj", view[at[:, 0]], view[at])  # [B, J]
-            found[name] = cosine(dot, length[at[:, :1]], length[at])  # [B, J]
+            of_answers = view.index_select(0, at.flatten()).view(*at.shape, -1)  # [B, J, a]
+            lengths = length.index_select(0, at.flatten()).view(at.shape)  # [B, J]
+            dot = torch.einsum("ba,bja->bj", of_answers[:, 0], of_answers)  # [B, J]
+            found[name] = cosine(dot, lengths[:, :1], lengths)  # [B, J]
         return found
 
     def stored(self, name: str, ids: Tensor) -> Stored | None:
