@@ -1,7 +1,8 @@
-"""Entities that a model has never seen: what texts, pictures and a few triples of them are worth.
+r"""Entities that a model has never seen: what texts, pictures and a few triples of them are worth.
 
     python experiments/unseen.py --seeds 0 1 2 --final --record
-    MMKG_RAW=… python experiments/unseen.py --dataset fb15k_237 --variants text --fraction 0.01 --final --record
+    MMKG_RAW=… python experiments/unseen.py --dataset fb15k_237 --variants text "triples alone" --fraction 0.01 \
+        --steps 800 --batch-size 500 --both-sides --precision bf16 --pulls 0 1 --seeds 0 1 2 --final --record
 
 Of each seed's split, a share of the entities is held out whole. A ComplEx is trained on the rest, alone or fused with
 features, and selected on the validation triples between known entities. Then the unseen entities get embeddings from
