@@ -2,7 +2,7 @@
 
     python experiments/compare.py --seeds 0 1 2                                WorldMoji, RotatE, equal steps
     python experiments/compare.py --seeds 0 1 2 --controls                     and features that mean nothing
-    python experiments/compare.py --seeds 0 1 2 --seconds 40 --variants uniform self-adversarial NSCaching
+    python experiments/compare.py --seeds 0 1 2 --seconds 30 --variants uniform self-adversarial NSCaching
     MMKG_RAW=… python experiments/compare.py --dataset mkg_y --seeds 0 1 2     names for texts, no pictures
 
 All rows of a seed start from the same warm-up with uniform negatives (--warm-up 0: from scratch) and are trained on for
@@ -52,9 +52,9 @@ class Budget:
     """
 
     start: RunConfig
-    warm_up: int = 2000
-    warm_up_rate: float = 1e-2
-    validations: int = 6
+    warm_up: int = 1000
+    warm_up_rate: float = 3e-3
+    validations: int = 4
 
 
 WORLDMOJI = RunConfig(
@@ -65,14 +65,14 @@ WORLDMOJI = RunConfig(
     # the paper's temperature of 10 leaves the probabilities nearly uniform on so few steps: see the README
     sampler=SamplerConfig(name="mmrns", negatives=20, pool=200, epsilon=0.5),
     train=TrainConfig(
-        steps=300, batch_size=128, learning_rate=3e-3, sampler_learning_rate=1e-3, schedule="constant", validate_every=0
+        steps=200, batch_size=128, learning_rate=3e-3, sampler_learning_rate=1e-3, schedule="constant", validate_every=0
     ),
 )
 BUDGETS = {
     "worldmoji": Budget(WORLDMOJI),
-    "mkg_y": Budget(replace(WORLDMOJI, dataset="mkg_y"), warm_up=4000, validations=2),
+    "mkg_y": Budget(replace(WORLDMOJI, dataset="mkg_y"), warm_up=3000, validations=2),
     "db15k": Budget(
-        replace(WORLDMOJI, dataset="db15k", options={"split_policy": "clean"}), warm_up=8000, validations=2
+        replace(WORLDMOJI, dataset="db15k", options={"split_policy": "clean"}), warm_up=6000, validations=2
     ),
 }
 
