@@ -129,11 +129,14 @@ class Comparison:
         results: Folder of results.
         out: Folder of runs.
         final: Whether to look at test.
+        experiment: Subfolder of results.
     """
 
-    def __init__(self, budget: Budget, results: Path, out: Path, *, final: bool = False) -> None:
+    def __init__(
+        self, budget: Budget, results: Path, out: Path, *, final: bool = False, experiment: str = "compare"
+    ) -> None:
         self.budget, self.out, self.final = budget, out, final
-        self.results, self.looks = results / "compare", results / "TEST_LOOKS.csv"
+        self.results, self.looks = results / experiment, results / "TEST_LOOKS.csv"
         self.dataset = open_dataset(replace(budget.start, sampler=SamplerConfig(name="uniform")), features=False)
         if self.dataset.features("text") is None and any(self.dataset.topology.entity_labels):
             self.dataset.encode_text()  # names alone are texts, too
@@ -162,17 +165,18 @@ class Comparison:
         """Dataset and scorer as the beginning of a file's name."""
         return f"{Path(self.start.dataset).name}-{self.start.scorer}"
 
-    def row(self, name: str, seed: int, seconds: float | None = None) -> dict:
+    def row(self, name: str, seed: int, seconds: float | None = None, *, variant: Variant | None = None) -> dict:
         """The result of one run: read, or trained now.
 
         Args:
-            name: Name of the variant.
+            name: Name of the row.
             seed: Seed.
             seconds: CPU seconds in place of steps; a row that takes as long anyway is not trained again.
+            variant: What it changes; the variant of that name if None.
         """
         steps = self.start.train.steps
         if seconds is not None:
-            each = step_seconds(first := self.row(name, seed))
+            each = step_seconds(first := self.row(name, seed, variant=variant))
             if each is None:
                 raise DataError(f"{name}: one step says nothing of its time", cure="compare more --steps first")
             if steps * each >= 0.9 * seconds:
@@ -182,7 +186,8 @@ class Comparison:
         train = replace(
             self.start.train, steps=steps, seed=seed, validate_every=every, checkpoint_every=max(1, steps // 3)
         )
-        config = replace(configured(self.start, VARIANTS[name], self.dataset, self.features), train=train)
+        variant = VARIANTS[name] if variant is None else variant
+        config = replace(configured(self.start, variant, self.dataset, self.features), train=train)
         warm = self.warm_up(seed)
         start = "scratch" if warm is None else short_hash(warm)
         told = f"{self.prefix}-{slug(name)}-{start}-{short_hash(config)}-seed{seed}"
