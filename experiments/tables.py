@@ -161,6 +161,8 @@ def recipes() -> str:
 def compare() -> str:
     """Every way to find negatives beside every other, a table for each dataset and scorer that was run."""
     entries = load(RESULTS / "compare")
+    if not entries:
+        return "Not run yet."
     parts = []
     for dataset, scorer in sorted(
         {(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k)
