@@ -2,13 +2,13 @@
 
     python experiments/straight_through.py --record
 
-For one draw out of a pool of P candidates with logits z the loss of a negative is softplus(s_p), s its score, and what
-descending it through the draw is meant to lower is the expected loss Σ_p softmax(z)_p softplus(s_p), whose gradient is
-known exactly. The straight-through gradient replaces the score of each candidate by the tangent of the score at the one
-that was drawn. Where the score is linear in the candidate's embedding (bilinear scorers) the tangent is the score. Where
-it is a margin minus a distance, it is concave: the tangent overestimates the score of every other candidate, and whatever
-was drawn seems better than it is, most so where its loss has the largest slope, at a hard one. Whether that is enough to
-turn the gradient round is measured here.
+For one draw out of a pool of P candidates with logits z the loss of a negative is softplus(s_p), s its score, and
+what descending it through the draw is meant to lower is the expected loss Σ_p softmax(z)_p softplus(s_p), whose
+gradient is known exactly. The straight-through gradient replaces the score of each candidate by the tangent of the
+score at the one that was drawn. Where the score is linear in the candidate's embedding (bilinear scorers) the tangent
+is the score. Where it is a margin minus a distance, it is concave: the tangent overestimates the score of every other
+candidate, and whatever was drawn seems better than it is, most so where its loss has the largest slope, at a hard
+one. Whether that is enough to turn the gradient round is measured here.
 
 Scorers are trained on WorldMoji with uniform negatives and then left alone; "uniform" draws at equal logits, "by score"
 at logits that are the scores. Cosines are between the exact gradient and the mean of the straight-through one over

@@ -189,12 +189,12 @@ def straight_through() -> str:
         "| scorer | validation MRR | cosine, equal logits | opposed | cosine, logits by score | opposed |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name in dict.fromkeys(row["scorer"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["scorer"] == name]
-        cells = [name, mean_sd([row["valid_mrr"] for row in rows], 3)]
+    for name in dict.fromkeys(r["scorer"] for r in found["rows"]):
+        rows = [r for r in found["rows"] if r["scorer"] == name]
+        cells = [name, mean_sd([r["valid_mrr"] for r in rows], 3)]
         for kind in ("uniform", "by score"):
-            cells.append(mean_sd([row[kind]["mean_cosine"] for row in rows], 2))
-            cells.append(f"{sum(row[kind]['opposed'] for row in rows) / len(rows):.0%}")
+            cells.append(mean_sd([r[kind]["mean_cosine"] for r in rows], 2))
+            cells.append(f"{sum(r[kind]['opposed'] for r in rows) / len(rows):.0%}")
         lines.append(f"| {' | '.join(cells)} |")
     s = found["settings"]
     told = f"WorldMoji, {s['questions']} questions about tails a seed, pools of {s['pool']}, gradients averaged over"

@@ -12,9 +12,9 @@ RELAXATIONS = ("fresh", "shared")
 GRADIENTS = {"descend": 1.0, "reverse": -1.0, "none": 0.0}
 """Factor on the gradient into log p: the paper's, its opposite, or no gradient.
 
-Descending need not make negatives easier. The straight-through gradient stands for a candidate's score by the tangent at
-the one drawn; for TransE and RotatE, whose scores are concave, it points away from the gradient of the expected loss
-more often than not (experiments/straight_through.py), and descending makes negatives harder.
+Descending need not make negatives easier: the straight-through gradient takes the tangent at what was drawn for
+everyone's score. For TransE and RotatE, whose scores are concave, it mostly points away from the gradient of the
+expected loss (experiments/straight_through.py), and descending makes negatives harder.
 """
 
 
