@@ -64,11 +64,12 @@ def draw() -> None:
         rates = rates.assign(rate_at_least=rates.false / rates.negatives, low=low, high=high).reset_index()
         plot_rates(rates, line[3], group="asked", bar="variant")
         line[3].set_xlabel("relation category and side asked for", fontsize=9)
-        tables = {v: pd.DataFrame(f[0]["frontier"]) for v, f in entry["variants"].items() if "frontier" in f[0]}
+        # the others' points would lie on each other
+        tables = {v: pd.DataFrame(f[0]["frontier"]) for v, f in entry["variants"].items() if v == "MMRNS"}
         plot_frontier(tables, line[4])
         line[4].set_title("MMRNS at the end, by ε (validation facts)", fontsize=8, color="#555555")
         line[0].set_title(f"{entry['dataset']}, {entry['steps']:,} steps", loc="left", fontsize=11, fontweight="bold")
-        for axis in (line[1], line[2], line[3], *([line[4]] if len(tables) == 1 else [])):
+        for axis in line[1:]:
             axis.get_legend().remove()  # the first says it for all
     figure.savefig(FOLDER / "hard_negatives.png", dpi=90, facecolor="white")
     (FOLDER / "table.md").write_text("\n".join(line for e in entries for line in page(e)), encoding="utf-8")
