@@ -7,17 +7,23 @@ from typing import Annotated
 
 import typer
 
-from mmkg.cli.options import Json, RunFolder, RunRoot
+from mmkg.cli.options import SPLIT_NAMES, Json, RunFolder, RunRoot, begins
 from mmkg.terminal import print_evaluation, print_json, print_table
 
 
 def evaluate(
     run: RunFolder,
-    split: Annotated[str, typer.Option(help="val, or test: each look at test is noted in the run.")] = "val",
+    split: Annotated[
+        str,
+        typer.Option(help="val, or test: each look at test is noted in the run.", autocompletion=begins(SPLIT_NAMES)),
+    ] = "val",
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category."""
+    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category.
+
+    Example: mmkg evaluate runs/worldmoji-rotate-mmrns-0
+    """
     from mmkg.run import Run
 
     loaded = Run.load(run, root=root, progress=not json)
@@ -96,7 +102,10 @@ def export(
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Write a run's embeddings with names as Parquet, and as safetensors."""
+    """Write a run's embeddings with names as Parquet, and as safetensors.
+
+    Example: mmkg export runs/worldmoji-rotate-mmrns-0 --out embeddings
+    """
     from mmkg.run import Run
     from mmkg.run import export as write
 

@@ -13,7 +13,10 @@ from mmkg.terminal import print_json, print_table
 
 
 def datasets(root: Root = "datasets", json: Json = False) -> None:
-    """List the datasets: what they are and what of them is here."""
+    """List the datasets: what they are and what of them is here.
+
+    Example: mmkg datasets --root datasets
+    """
     from mmkg.run import DATASETS
 
     rows = []
@@ -39,7 +42,10 @@ def audit(
     alike: Annotated[float, typer.Option(help="Cosine of texts or pictures from which a pair is listed.")] = 0.95,
     json: Json = False,
 ) -> None:
-    """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
+    """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do.
+
+    Example: mmkg audit worldmoji --csv audit/
+    """
     from mmkg import graph
 
     opened = opened_dataset(dataset, root, split_policy, progress=not json)
@@ -72,12 +78,15 @@ def patterns(
     dataset: Name,
     root: OwnRoot = None,
     split_policy: Policy = None,
-    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
+    min_support: Annotated[int, typer.Option(min=1, help="Pairs of entities for which a rule must hold.")] = 5,
     min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
     k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 5,
     json: Json = False,
 ) -> None:
-    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds."""
+    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds.
+
+    Example: mmkg patterns worldmoji -k 3
+    """
     from mmkg.graph import mine_patterns
 
     data = opened_dataset(dataset, root, split_policy, progress=not json).topology
@@ -90,7 +99,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="HTML file to write; NAME-report.html here if not given.")] = None,
     root: OwnRoot = None,
     split_policy: Policy = None,
-    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
+    min_support: Annotated[int, typer.Option(min=1, help="Pairs of entities for which a rule must hold.")] = 5,
     min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
     paths: Annotated[bool, typer.Option("--paths/--no-paths", help="Look for compositions of relations.")] = True,
     k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 10,

@@ -19,7 +19,10 @@ def negatives(
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Show the hardest negatives that a run's MMRNS sampler finds, and through which modality."""
+    """Show the hardest negatives that a run's MMRNS sampler finds, and through which modality.
+
+    Example: mmkg negatives runs/worldmoji-rotate-mmrns-0 --picture hard.png
+    """
     from mmkg.analysis import draw_negatives, hard_negatives, named, spread, told
     from mmkg.errors import DataError
     from mmkg.run import Run
@@ -48,8 +51,8 @@ def gallery(
     run: RunFolder,
     other: Annotated[Path | None, typer.Option(help="A second run of the same graph to compare with.")] = None,
     out: Annotated[Path | None, typer.Option(help="HTML file to write; RUN/gallery.html if not given.")] = None,
-    questions: Annotated[int, typer.Option(help="How many, of all relations in turn.")] = 40,
-    k: Annotated[int, typer.Option("-k", help="Negatives a question, under each sampler.")] = 5,
+    questions: Annotated[int, typer.Option(min=1, help="How many, of all relations in turn.")] = 40,
+    k: Annotated[int, typer.Option("-k", min=1, help="Negatives a question, under each sampler.")] = 5,
     side: Annotated[str, typer.Option(help="What to ask for: tail, head or both.")] = "tail",
     relation: Annotated[list[str] | None, typer.Option(help="Ask about this relation alone; may be repeated.")] = None,
     split: Annotated[str, typer.Option(help="Where questions come from: val or train.")] = "val",
