@@ -81,8 +81,9 @@ def main_guard(command: Callable[[], None]) -> None:
         if debug or (isinstance(error, RuntimeError) and not memory):
             raise
         if memory:
-            error = f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim"
-        _tell("error", error)
+            _tell("error", f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim")
+        else:
+            _tell("error", error)
         sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -85,7 +85,7 @@ def _predict_new(run, relation: str, new: Path | None, text: str | None, fact: l
     """Answers for an entity that the graph does not hold."""
     from mmkg.run import NewEntity, predict_new
 
-    facts = [tuple(part.strip() for part in one.split("|")) for one in fact]
+    facts: list[Any] = [tuple(part.strip() for part in one.split("|")) for one in fact]
     rows = predict_new(run, NewEntity(new, text, facts), relation, new_is=new_is, k=k).to_dict("records")
     if json:
         print_json(rows)

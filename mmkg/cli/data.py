@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -113,7 +113,7 @@ def report(
 
     opened = opened_dataset(dataset, root, split_policy, progress=not json)
     path = out or Path(f"{Path(dataset).resolve().name}-report.html")
-    options = {"min_support": min_support, "min_confidence": min_confidence, "paths": paths, "k": k}
+    options: dict[str, Any] = {"min_support": min_support, "min_confidence": min_confidence, "paths": paths, "k": k}
     made = make(opened, path, progress=not json, **options)
     if json:
         print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -114,7 +114,7 @@ def train(
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
-    callbacks = []
+    callbacks: list[Any] = []
     if census or census_every is not None:
         from mmkg.analysis import Census
         from mmkg.run import open_dataset
@@ -122,7 +122,7 @@ def train(
         if not config.draws_negatives:
             raise DataError(f"objective {objective} draws no negatives to take a census of", cure="leave --census out")
         data = open_dataset(config, features=False, progress=False).topology
-        bound = {} if census_every is None else {"every": census_every, "overhead": None}
+        bound: dict[str, Any] = {} if census_every is None else {"every": census_every, "overhead": None}
         callbacks.append(Census(data, folder / "census", resume=resume, **bound))
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,13 +70,14 @@ def gallery(
     from mmkg.run import Run
 
     runs = [None if r is None else Run.load(r, root=root, sampler=True, progress=not json) for r in (run, other)]
+    sides: Any = ("tail", "head") if side == "both" else (side,)  # what is no side, gallery says
     made = make(
         runs[0],
         out,
         other=runs[1],
         questions=questions,
         k=k,
-        sides=("tail", "head") if side == "both" else (side,),
+        sides=sides,
         split=split,
         relations=relation,
         candidates=candidates,

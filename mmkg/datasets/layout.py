@@ -25,8 +25,8 @@ class DatasetFiles(InMemoryDataset):
         remotes: Where raw files, these and others, are fetched from.
     """
 
-    folder: ClassVar[str]
-    required: ClassVar[tuple[str, ...]] = ()
+    folder: str  # of the class, but for a folder of the user's own
+    required: tuple[str, ...] = ()
     remotes: ClassVar[dict[str, Remote]] = {}
 
     @property

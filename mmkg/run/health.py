@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from mmkg import __version__
+from mmkg.datasets import MultimodalKG
 from mmkg.datasets.layout import places, raw_root
 from mmkg.errors import DataError
 from mmkg.run.build import DATASETS
@@ -158,7 +159,7 @@ def _data(root: Path) -> Iterator[Check]:
             yield Check("data", name, "problem", f"missing: {', '.join(missing)}", "install mmkg again")
 
 
-def _beside(root: Path, kind: type) -> str:
+def _beside(root: Path, kind: type[MultimodalKG]) -> str:
     """Texts, pictures and features of a dataset, as far as file names tell."""
     homes = places(root, kind.folder)
     told = ["texts"] if any((h / "entity2text.tsv").is_file() for h in homes) else []
