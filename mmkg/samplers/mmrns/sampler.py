@@ -33,6 +33,8 @@ class MMRNS(NegativeSampler):
         p = \frac{1}{3} \sum_m \mathrm{softmax}(\mathrm{sim}^m / ε), \quad ε = ε_0 / (1 + \ln(\mathrm{step} + 1))
 
     Defaults follow the equations; ``mmkg.samplers.PUBLISHED`` holds the options of the published code.
+    A step given a plan compiles as one graph. On a CPU leave it uncompiled: its kernels are written by hand for it, and
+    inductor of PyTorch 2.13 computes wrongly there.
 
     Args:
         num_entities: Number of entities ``N``.
