@@ -1,6 +1,9 @@
 """The README's table beside others holds for this library, links lead somewhere, the newcomer knows what to type."""
 
+import importlib.util
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +59,31 @@ def test_the_newcomer_types_what_the_readme_says():
     known = {command.__name__ for command in cli.COMMANDS}
     assert {command.split()[1] for command in commands} <= known
     assert {"predict", "negatives", "gallery", "train"} <= {command.split()[1] for command in commands}
+
+
+@pytest.fixture(scope="module")
+def newcomer():
+    about = importlib.util.spec_from_file_location("newcomer", ROOT / ".ci" / "newcomer.py")
+    module = importlib.util.module_from_spec(about)
+    about.loader.exec_module(module)
+    return module
+
+
+def test_the_newcomers_own_graph_is_trained_and_queried(newcomer, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "triples.tsv").write_text("\n".join(newcomer.ZOO) + "\n")
+    for command in newcomer.ZOO_COMMANDS:
+        monkeypatch.setattr("sys.argv", shlex.split(command))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+    answers = json.loads(capsys.readouterr().out.split("runs/zoo\n")[1])
+    assert len(answers) == 3
+    assert {row["entity"] for row in answers} <= {"animal", "cat", "dog", "mammal", "mouse"}
+
+
+def test_the_newcomer_sees_what_a_page_shows_and_what_it_would_fetch(newcomer):
+    page = newcomer.Page()
+    page.feed('<img src="data:image/png;base64,AA"><a href="https://a.b">c</a><script src="https://d.e/f.js"></script>')
+    assert (page.pictures, page.fetched) == (1, ["https://d.e/f.js"])
