@@ -126,7 +126,8 @@ def rows(entries: list[dict]) -> list[dict[str, str]]:
                 e["seed"]: e for e in entries if e["variant"] == name and e["budget"].get("seconds") == seconds
             }
             reached = [value for e in longest.values() if (value := within(e, seconds)) is not None]
-            row[f"MRR within {seconds:g} s"] = mean_sd(reached) if len(reached) == len(longest) else "–"
+            of_some = f" ({len(reached)} of {len(longest)} seeds)" if len(reached) < len(longest) else ""
+            row[f"MRR within {seconds:g} s"] = f"{mean_sd(reached)}{of_some}" if reached else "–"
         timed = [each for e in found if (each := step_seconds(e)) is not None]
         row["CPU s a step"] = f"{sum(timed) / len(timed):.3f}" if timed else ""
         row["peak MB"] = f"{max(e['peak_memory_mb'] for e in found):,}"

@@ -182,8 +182,28 @@ def compare() -> str:
     return "\n\n".join([*parts, f"*{caption()}*"])
 
 
+def straight_through() -> str:
+    """Cosines of the straight-through gradient with the exact one, by scorer."""
+    found = json.loads((RESULTS / "straight_through" / "worldmoji.json").read_text(encoding="utf-8"))
+    lines = [
+        "| scorer | validation MRR | cosine, equal logits | opposed | cosine, logits by score | opposed |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in dict.fromkeys(r["scorer"] for r in found["rows"]):
+        rows = [r for r in found["rows"] if r["scorer"] == name]
+        cells = [name, mean_sd([r["valid_mrr"] for r in rows], 3)]
+        for kind in ("uniform", "by score"):
+            cells.append(mean_sd([r[kind]["mean_cosine"] for r in rows], 2))
+            cells.append(f"{sum(r[kind]['opposed'] for r in rows) / len(rows):.0%}")
+        lines.append(f"| {' | '.join(cells)} |")
+    s = found["settings"]
+    told = f"WorldMoji, {s['questions']} questions about tails a seed, pools of {s['pool']}, gradients averaged over"
+    told += f" {s['draws']} draws; seeds {', '.join(map(str, s['seeds']))}. {found['device']}, {found['date']}."
+    return "\n".join([*lines, "", f"*{told}*"])
+
+
 TABLES = {"worldmoji": worldmoji, "db15k": db15k, "patterns": patterns, "unseen": unseen, "linking": linking}
-PAGES = {README: TABLES, RECIPES: {"recipes": recipes, "compare": compare}}
+PAGES = {README: TABLES, RECIPES: {"recipes": recipes, "compare": compare, "straight_through": straight_through}}
 
 
 def render(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:

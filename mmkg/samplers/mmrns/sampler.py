@@ -55,7 +55,7 @@ class MMRNS(NegativeSampler):
         beta: Weight of L_con.
         alpha: Weight of the scores in L_con's weights of drawn negatives.
         relaxation: ``"fresh"`` or ``"shared"`` noise in the relaxed draws.
-        gumbel_gradient: ``"descend"`` (the paper), ``"reverse"`` (adversarial) or ``"none"``.
+        gumbel_gradient: ``"descend"`` (the paper), ``"reverse"`` or ``"none"``.
         contrast: L_con's log in each ``"row"`` or over the whole ``"batch"``.
         contrast_positives: L_con's positives from the ``"facts"`` (off-pool), or those that happen to be in the
             ``"pool"``.
