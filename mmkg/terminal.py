@@ -28,7 +28,7 @@ def print_table(rows: list[dict], title: str = "") -> None:
     table = Table(box=SIMPLE)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for column in columns:
-        table.add_column(Text(column))
+        table.add_column(Text(column), overflow="fold")  # an address that is cut leads nowhere
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     console.print(table)

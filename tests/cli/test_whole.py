@@ -119,3 +119,9 @@ def test_a_command_spills_no_warnings_of_libraries(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]
     assert done.stderr == ""
+
+
+def test_a_table_folds_long_words_and_cuts_none(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    cli.print_table([{"name": "db15k", "cure": "https://" + "x" * 100}])
+    assert capsys.readouterr().out.count("x") == 100
