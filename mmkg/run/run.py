@@ -30,7 +30,7 @@ from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
 from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, save_tree
-from mmkg.types import Ranks, Side
+from mmkg.types import Ranks
 
 MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
 LOOKS_FILE = "test_looks.csv"
@@ -273,9 +273,9 @@ class Run:
         h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))
         if h is not None and t is not None:
             return compare(self.model, h, r, t, self.facts())
-        side: Side = "tail" if h is not None else "head"
-        anchor = h if h is not None else t
-        found = top_k(self.model, anchor, r, side, k, self.facts(), include_known=include_known)
+        anchor, side = (h, "tail") if h is not None else (t, "head")
+        asked = anchor, r, side, k, self.facts()
+        found = top_k(self.model, *asked, include_known=include_known)  # type: ignore[arg-type]
         ids = found.ids.tolist()
         return pd.DataFrame(
             {
