@@ -28,7 +28,7 @@ def print_table(rows: list[dict], title: str = "") -> None:
     table = Table(box=SIMPLE)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for column in columns:
-        table.add_column(Text(column))
+        table.add_column(Text(column), overflow="fold")  # an address that is cut leads nowhere
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     console.print(table)
@@ -81,8 +81,9 @@ def main_guard(command: Callable[[], None]) -> None:
         if debug or (isinstance(error, RuntimeError) and not memory):
             raise
         if memory:
-            error = f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim"
-        _tell("error", error)
+            _tell("error", f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim")
+        else:
+            _tell("error", error)
         sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)
 
 

@@ -101,7 +101,7 @@ class Features:
     @property
     def shape(self) -> tuple[int, int, int]:
         """``(M, R, D)``."""
-        return tuple(self.values.shape)  # type: ignore[return-value]
+        return tuple(self.values.shape)
 
     @property
     def present(self) -> Tensor:

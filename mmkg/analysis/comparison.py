@@ -142,7 +142,7 @@ def choose_questions(triples: Tensor, number: int, pictured: Tensor | None = Non
 
 def facts_by_split(data) -> dict[str, Facts]:
     """The facts of each split by its name, and those that a split policy set aside."""
-    h, t, r = *data.edge_index, data.edge_type
+    (h, t), r = data.edge_index, data.edge_type
     keep = {split: data[f"{split}_mask"] for split in SPLITS}
     parts = {split: (h[mask], r[mask], t[mask]) for split, mask in keep.items()}
     extra = getattr(data, "extra_filter", None)

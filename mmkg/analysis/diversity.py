@@ -106,7 +106,7 @@ def popularity(census: pd.DataFrame, data, by: str | Sequence[str] = "step") -> 
         drawn = part.negative.to_numpy()
         count = np.bincount(drawn, minlength=len(degree))  # [N]
         varied = count.min() < count.max() and degree.min() < degree.max()
-        told = {"negatives": len(drawn), "distinct": int((count > 0).sum())}
+        told: dict[str, float] = {"negatives": len(drawn), "distinct": int((count > 0).sum())}
         told["spearman"] = float(spearmanr(degree, count).statistic) if varied else np.nan
         found.append(dict(zip(columns, values, strict=True)) | told | {"mean_degree": float(degree[drawn].mean())})
     table, others = pd.DataFrame(found), columns[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def explain_negative(
               answer too
         Facts that it shares with Italy: 0
     """
-    options = {"answer": answer, "max_length": max_length, "max_paths": max_paths}
+    options: dict[str, Any] = {"answer": answer, "max_length": max_length, "max_paths": max_paths}
     return Explainer(data, splits=splits, patterns=patterns).explain(given, relation, negative, side, **options)
 
 

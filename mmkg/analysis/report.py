@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def report(
     data = getattr(dataset, "topology", dataset)
     ask = getattr(dataset, "features", None)
     features = {m: ask(m) for m in ("image", "text")} if callable(ask) else {}
-    thresholds = {"min_support": min_support, "min_confidence": min_confidence}
+    thresholds: dict[str, Any] = {"min_support": min_support, "min_confidence": min_confidence}
     patterns = mine_patterns(data, **thresholds, paths=paths, progress=progress)
     found = audit(data, features, getattr(dataset, "report", None), **thresholds)
     notes = [] if paths else ["Transitive relations and compositions were not looked for."]

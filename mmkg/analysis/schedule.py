@@ -36,7 +36,8 @@ class Schedule:
         if share is not None and not share > 0:
             raise ValueError(f"share is {share}, must be above 0 (None for no bound)")
         self.every, self.share, self.clock = every, share, clock
-        self.spent, self.waited, self.probes = 0.0, 0, []
+        self.spent, self.waited = 0.0, 0
+        self.probes: list[dict[str, float]] = []
         self._started: float | None = None
 
     def begin(self, step: int, total: int, batches: float) -> None:
@@ -79,7 +80,8 @@ class Schedule:
         Yields:
             The probe's entry in :attr:`probes`, free to be added to.
         """
-        entry, before = {"step": step}, self.clock()
+        entry: dict[str, float] = {"step": step}
+        before = self.clock()
         try:
             yield entry
         finally:

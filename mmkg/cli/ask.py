@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mmkg.cli.options import Json, RunFolder, RunRoot
+from mmkg.cli.options import SPLIT_NAMES, Json, RunFolder, RunRoot, begins
 from mmkg.terminal import print_evaluation, print_json, print_table
 
 
 def evaluate(
     run: RunFolder,
-    split: Annotated[str, typer.Option(help="val, or test: each look at test is noted in the run.")] = "val",
+    split: Annotated[
+        str,
+        typer.Option(help="val, or test: each look at test is noted in the run.", autocompletion=begins(SPLIT_NAMES)),
+    ] = "val",
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category."""
+    """Filtered ranking on both sides: MRR, MR and Hits@k under three tie rules, by side and relation category.
+
+    Example: mmkg evaluate runs/worldmoji-rotate-mmrns-0
+    """
     from mmkg.run import Run
 
     loaded = Run.load(run, root=root, progress=not json)
@@ -54,9 +60,9 @@ def predict(
     if new is not None or text is not None or fact:
         if head is not None or tail is not None:
             raise typer.BadParameter("a new entity takes the place of --head or --tail: leave them out, see --new-is")
-        facts = [tuple(part.strip() for part in one.split("|")) for one in fact or []]
-        asked = {"new_is": new_is, "k": k, "include_known": not new_only}
-        _predict_new(loaded, relation, NewEntity(new, text, facts), asked, json)
+        facts: Any = [tuple(part.strip() for part in one.split("|")) for one in fact or []]
+        options = {"new_is": new_is, "k": k, "include_known": not new_only}
+        _predict_new(loaded, relation, NewEntity(new, text, facts), options, json)
         return
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
@@ -97,7 +103,10 @@ def export(
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Write a run's embeddings with names as Parquet, and as safetensors."""
+    """Write a run's embeddings with names as Parquet, and as safetensors.
+
+    Example: mmkg export runs/worldmoji-rotate-mmrns-0 --out embeddings
+    """
     from mmkg.run import Run
     from mmkg.run import export as write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps, loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,10 @@ from mmkg.terminal import print_json, print_table
 
 
 def datasets(root: Root = "datasets", json: Json = False) -> None:
-    """List the datasets: what they are and what of them is here."""
+    """List the datasets: what they are and what of them is here.
+
+    Example: mmkg datasets --root datasets
+    """
     from mmkg.run import DATASETS
 
     rows = []
@@ -39,7 +42,10 @@ def audit(
     alike: Annotated[float, typer.Option(help="Cosine of texts or pictures from which a pair is listed.")] = 0.95,
     json: Json = False,
 ) -> None:
-    """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do."""
+    """Look for duplicates, overlap, leaks, loops, the unseen and the missing in a dataset, and say what to do.
+
+    Example: mmkg audit worldmoji --csv audit/
+    """
     from mmkg import graph
 
     opened = opened_dataset(dataset, root, split_policy, progress=not json)
@@ -77,7 +83,10 @@ def patterns(
     k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 5,
     json: Json = False,
 ) -> None:
-    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds."""
+    """Find symmetric, inverse, implied, transitive, composed and reflexive relations, and how often each rule holds.
+
+    Example: mmkg patterns worldmoji -k 3
+    """
     from mmkg.graph import mine_patterns
 
     data = opened_dataset(dataset, root, split_policy, progress=not json).topology
@@ -104,7 +113,7 @@ def report(
 
     opened = opened_dataset(dataset, root, split_policy, progress=not json)
     path = out or Path(f"{Path(dataset).resolve().name}-report.html")
-    options = {"min_support": min_support, "min_confidence": min_confidence, "paths": paths, "k": k}
+    options: dict[str, Any] = {"min_support": min_support, "min_confidence": min_confidence, "paths": paths, "k": k}
     made = make(opened, path, progress=not json, **options)
     if json:
         print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mmkg.cli.options import Json, Name, Policy, Root
+from mmkg.cli.options import OBJECTIVE_NAMES, SAMPLER_NAMES, SCORER_NAMES, Json, Name, Policy, Root, begins, one_of
 from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
@@ -21,21 +21,18 @@ def train(
     root: Root = "datasets",
     scorer: Annotated[
         str,
-        typer.Option(
-            help="transe, transh, transd, rotate, protate, pairre, mure, distmult, complex, quate, rescal, tucker, cp, "
-            "simple or autosf."
-        ),
+        typer.Option(help=one_of(SCORER_NAMES), autocompletion=begins(SCORER_NAMES)),
     ] = "rotate",
     sampler: Annotated[
         str,
-        typer.Option(help="uniform, bernoulli, frequency, typed, in_batch, sans, nscaching, kbgan, mans or mmrns."),
+        typer.Option(help=one_of(SAMPLER_NAMES), autocompletion=begins(SAMPLER_NAMES)),
     ] = "mmrns",
     sampler_option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE, of a sampler other than mmrns; may be given several times.")
     ] = None,
     objective: Annotated[
         str,
-        typer.Option(help="self_adversarial, margin, logistic, sampled_cross_entropy, one_vs_all or k_vs_all."),
+        typer.Option(help=one_of(OBJECTIVE_NAMES), autocompletion=begins(OBJECTIVE_NAMES)),
     ] = "self_adversarial",
     dim: Annotated[int, typer.Option(help="Embedding size as the scorer's paper counts it.")] = 100,
     margin: Annotated[float, typer.Option(help="Margin of distance scorers.")] = 6.0,
@@ -117,7 +114,7 @@ def train(
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
-    callbacks = []
+    callbacks: list[Any] = []
     if census or census_every is not None:
         from mmkg.analysis import Census
         from mmkg.run import open_dataset
@@ -125,7 +122,7 @@ def train(
         if not config.draws_negatives:
             raise DataError(f"objective {objective} draws no negatives to take a census of", cure="leave --census out")
         data = open_dataset(config, features=False, progress=False).topology
-        bound = {} if census_every is None else {"every": census_every, "overhead": None}
+        bound: dict[str, Any] = {} if census_every is None else {"every": census_every, "overhead": None}
         callbacks.append(Census(data, folder / "census", resume=resume, **bound))
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks)
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,10 @@ def negatives(
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Show the hardest negatives that a run's MMRNS sampler finds, and through which modality."""
+    """Show the hardest negatives that a run's MMRNS sampler finds, and through which modality.
+
+    Example: mmkg negatives runs/worldmoji-rotate-mmrns-0 --picture hard.png
+    """
     from mmkg.analysis import draw_negatives, hard_negatives, named, spread, told
     from mmkg.errors import DataError
     from mmkg.run import Run
@@ -67,13 +70,14 @@ def gallery(
     from mmkg.run import Run
 
     runs = [None if r is None else Run.load(r, root=root, sampler=True, progress=not json) for r in (run, other)]
+    sides: Any = ("tail", "head") if side == "both" else (side,)  # what is no side, gallery says
     made = make(
         runs[0],
         out,
         other=runs[1],
         questions=questions,
         k=k,
-        sides=("tail", "head") if side == "both" else (side,),
+        sides=sides,
         split=split,
         relations=relation,
         candidates=candidates,

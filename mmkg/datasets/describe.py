@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def _used(function: FunctionType) -> dict[str, object]:
     }
 
 
-def _cell(cell: object) -> object:
+def _cell(cell: CellType) -> object:
     try:
         return cell.cell_contents
     except ValueError:  # not filled yet

@@ -55,7 +55,7 @@ def encode_images(
     features = encode(
         list(paths),
         chosen,
-        regions=tuple(regions),
+        regions=(regions[0], regions[1]),
         cache=files.folder / "cache",
         batch_size=batch_size,
         progress=files.progress,

@@ -25,8 +25,8 @@ class DatasetFiles(InMemoryDataset):
         remotes: Where raw files, these and others, are fetched from.
     """
 
-    folder: ClassVar[str]
-    required: ClassVar[tuple[str, ...]] = ()
+    folder: str  # of the class, but for a folder of the user's own
+    required: tuple[str, ...] = ()
     remotes: ClassVar[dict[str, Remote]] = {}
 
     @property
@@ -54,10 +54,19 @@ class DatasetFiles(InMemoryDataset):
         """Where each of them is, or is to be."""
         return [str(self.find(f"raw/{name}") or self.home / "raw" / name) for name in self.required]
 
+    @classmethod
+    def raw_there(cls, root: str | Path) -> dict[str, Path | None]:
+        """Where each file of ``required`` lies, without fetching any; None where it is in none of the folders.
+
+        Args:
+            root: Folder that holds datasets.
+        """
+        homes = places(root, cls.folder)
+        return {n: next((h / "raw" / n for h in homes if (h / "raw" / n).is_file()), None) for n in cls.required}
+
     def folders(self) -> list[Path]:
         """Where files are looked for, in this order."""
-        extra = raw_root()
-        return [self.home, *([] if extra is None else [extra / self.folder])]
+        return places(self.root, self.folder)
 
     def find(self, relative: str) -> Path | None:
         """A file given relative to ``<root>/<name>``, there or in ``MMKG_RAW``; None if it is in neither."""
@@ -75,6 +84,12 @@ class DatasetFiles(InMemoryDataset):
         if name not in self.remotes:
             raise DataError("missing", file=target, cure=cure)
         return fetch(self.remotes[name], target, cure, progress=self.log)
+
+
+def places(root: str | Path, folder: str) -> list[Path]:
+    """Where the files of the dataset ``folder`` are looked for: ``<root>/<folder>``, then in ``MMKG_RAW`` if set."""
+    extra = raw_root()
+    return [Path(root) / folder, *([] if extra is None else [extra / folder])]
 
 
 def raw_root() -> Path | None:

@@ -57,16 +57,16 @@ class RawGraph:
         """Read ``entity2id.txt``, ``relation2id.txt`` and ``{train,valid,test}2id.txt``, found by ``file``."""
         lines = {kind: read_lines(file(f"{kind}2id.txt")) for kind in ("entity", "relation", *PARTS)}
         entities, relations = read_names(lines["entity"]), read_names(lines["relation"])
-        parts = [read_id_triples(lines[part], len(entities), len(relations)) for part in PARTS]
-        return cls(entities, relations, *parts, report=oddities(list(lines.values())))
+        train, val, test = (read_id_triples(lines[part], len(entities), len(relations)) for part in PARTS)
+        return cls(entities, relations, train, val, test, report=oddities(list(lines.values())))
 
     @classmethod
     def from_name_files(cls, file: Callable[[str], Path | Lines]) -> RawGraph:
         """Read ``{train,valid,test}.txt``, found by ``file``; ids follow the sorted names of all three."""
         parts = [read_triples(file(f"{part}.txt")) for part in PARTS]
         entities, relations = vocabulary(parts)
-        ids = [part.to_ids(entities, relations) for part in parts]
-        return cls(entities, relations, *ids, report=oddities([part.lines for part in parts], parts))
+        train, val, test = (part.to_ids(entities, relations) for part in parts)
+        return cls(entities, relations, train, val, test, report=oddities([part.lines for part in parts], parts))
 
     def add_texts(self, table: EntityText, path: Path) -> None:
         """Take labels and descriptions from a table; ``path`` is what a warning calls it."""

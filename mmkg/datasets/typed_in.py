@@ -58,5 +58,6 @@ def from_triples(
     if unknown := [name for name in texts if name not in entities]:
         raise DataError(f"description of {unknown[0]!r}, which is in no triple", cure="check the spelling")
     names = list(entities)
-    raw = RawGraph(names, list(relations), *columns, labels=names, descriptions=[texts.get(n, "") for n in names])
-    return raw.to_data()
+    in_train, in_valid, in_test = columns
+    told = [texts.get(name, "") for name in names]
+    return RawGraph(names, list(relations), in_train, in_valid, in_test, labels=names, descriptions=told).to_data()

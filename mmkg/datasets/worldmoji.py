@@ -47,6 +47,12 @@ class WorldMoji(MultimodalKG):
     attribution = ATTRIBUTION
     _codes: list[str] | None = None
 
+    @classmethod
+    def raw_there(cls, root: str | Path) -> dict[str, Path | None]:
+        """Where the facts lie, which come with the package."""
+        paths = {name: facts_folder() / name for name in cls.required}
+        return {name: path if path.is_file() else None for name, path in paths.items()}
+
     def find(self, relative: str) -> Path | None:
         """A file of this dataset; the facts are always those of the installed package."""
         if not relative.startswith("raw/"):

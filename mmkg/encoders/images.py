@@ -80,7 +80,8 @@ def encode_images(
                 patches = encoder.encode([picture for key, picture in batch if key not in bad])  # [b, H, W, D]
                 _check_grid(patches.shape, len(keys), encoder, shards)
                 pooled = pool_patches(patches, regions)  # [b, R, D]
-                values = to_half(pooled, lambda r, keys=keys: f"the picture {paths_of[keys[r]][0]}")
+                seen = [paths_of[key][0] for key in keys]
+                values = to_half(pooled, lambda r, seen=seen: f"the picture {seen[r]}")  # type: ignore[misc]
             yield len(batch), keys, values
 
     label, device = f"pictures ({encoder.name})", getattr(encoder, "device", None)
@@ -112,7 +113,7 @@ def encode_images(
             f"all are listed in provenance['unreadable'], the first: {file} ({reason})",
             stacklevel=2,
         )
-    boxes = None if shards.note is None else region_boxes(shards.note, regions)  # [R, 4]
+    boxes = None if shards.note is None else region_boxes((shards.note[0], shards.note[1]), regions)  # [R, 4]
     mask = torch.ones(len(present), count, dtype=torch.bool)  # [M, R]
     return Features(torch.from_numpy(out), mask, row, boxes, provenance)
 

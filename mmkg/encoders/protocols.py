@@ -18,9 +18,14 @@ class TextEncoder(Protocol):
         fingerprint: Hash of all that decides the values; the cache's keys contain it.
     """
 
-    name: str
-    dim: int
-    fingerprint: str
+    @property
+    def name(self) -> str: ...  # noqa: D102 - the class says it
+
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
 
     def encode(self, sentences: list[str]) -> Tensor:
         """Vectors of some sentences, shape ``[n, D]``."""
@@ -36,9 +41,14 @@ class PictureEncoder(Protocol):
         fingerprint: Hash of all that decides the values; the cache's keys contain it.
     """
 
-    name: str
-    dim: int
-    fingerprint: str
+    @property
+    def name(self) -> str: ...  # noqa: D102 - the class says it
+
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
 
     def encode(self, pictures: list[Image]) -> Tensor:
         """Patch vectors of some RGB pictures, shape ``[n, H, W, D]``; the grid covers the whole of each picture."""

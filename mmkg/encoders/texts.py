@@ -70,7 +70,8 @@ def encode_texts(
             vectors = encoder.encode(sentences)  # [b, D]
             if tuple(vectors.shape) != (len(keys), encoder.dim):
                 raise DataError(f"{encoder.name} gave {tuple(vectors.shape)} for {len(keys)} sentences")
-            yield len(keys), keys, to_half(vectors, lambda r, s=sentences: f"the sentence {s[r]!r}")
+            halves = to_half(vectors, lambda r, s=sentences: f"the sentence {s[r]!r}")  # type: ignore[misc]
+            yield len(keys), keys, halves
 
     flat = out.reshape(-1, encoder.dim)  # [M, R, D] -> [M * R, D], the same memory
     label, device = f"sentences ({encoder.name})", getattr(encoder, "device", None)

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmkg.errors import NumericsError
 from mmkg.evaluation.scoring import asking
 from mmkg.graph import Facts
-from mmkg.types import Batch
+from mmkg.types import SIDES, Batch
 
 TRIPLES_AT_ONCE = 2**14
 
@@ -103,7 +103,7 @@ def corrupt(triples: Tensor, facts: Facts, *, seed: int = 0) -> Tensor:
         raise ValueError(f"triple {triples[stuck][0].tolist()}: every entity is a known answer on both sides")
     coin = (coin & (left["head"] > 0)) | (left["tail"] == 0)
     result = triples.clone()
-    for side, column, mine in (("head", 0, coin), ("tail", 2, ~coin)):
+    for side, column, mine in zip(SIDES, (0, 2), (coin, ~coin), strict=True):
         order = (draw * left[side]).long().minimum(left[side] - 1).clamp(min=0)  # [Q]
         result[mine, column] = facts.unknown(batch, side, order[:, None])[:, 0][mine]
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -38,7 +38,7 @@ class Evaluation:
     triples: Tensor
     unseen: int
     excluded: int
-    groups: dict[str, Sequence[str]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def breakdown(self, rule: str = "realistic") -> pd.DataFrame:
         """Metrics by group; see :func:`mmkg.evaluation.breakdown`."""

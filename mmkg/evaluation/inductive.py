@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -51,7 +53,7 @@ def rank_unseen(
     }
 
 
-def unseen_summary(ranks: Ranks, groups: dict[str, list[str]]) -> dict:
+def unseen_summary(ranks: Ranks, groups: Mapping[str, Sequence[str]]) -> dict:
     """Counts, metrics under every tie rule and by group (realistic), as JSON can hold it."""
     return {
         "queries": len(ranks),

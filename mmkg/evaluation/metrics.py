@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ def adjusted_metrics(ranks: Ranks, rule: str = "realistic", at: tuple[int, ...] 
     return result | scores | {"gmr": float(np.exp(np.log(r).mean())), "hmr": float(1 / (1 / r).mean())}
 
 
-def breakdown(ranks: Ranks, groups: dict[str, Tensor | Sequence], rule: str = "realistic") -> pd.DataFrame:
+def breakdown(ranks: Ranks, groups: Mapping[str, Tensor | Sequence], rule: str = "realistic") -> pd.DataFrame:
     """Metrics by group.
 
     Args:

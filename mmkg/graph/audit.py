@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -135,7 +136,7 @@ def audit(
     _look_at_triples(graph, found)
     train = graph.triples["train"]
     size = graph.num_nodes, graph.num_relations
-    thresholds = {"min_confidence": min_confidence, "min_support": min_support}
+    thresholds: dict[str, Any] = {"min_confidence": min_confidence, "min_support": min_support}
     rules = relation_rules(torch.stack(train[::2]), train[1], *size, **thresholds)
     rules = look_at_rules(graph, found, rules, leak=leak, **thresholds)
     _look_at_entities(graph, found)

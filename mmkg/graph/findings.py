@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import torch
@@ -28,7 +29,7 @@ class SplitTriples:
         copies: Keys that occur more than once, by split.
     """
 
-    data: object
+    data: Any
     keys: dict[str, Tensor] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     triples: dict[str, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)

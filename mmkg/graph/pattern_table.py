@@ -19,8 +19,10 @@ from mmkg.graph.thresholds import Thresholds
 KINDS = ("symmetric", "inverse", "implies", "transitive", "composition", "reflexive", "antisymmetric")
 """Kinds of pattern, the one that says most about a relation first."""
 
-COLUMNS = ("kind", "first", "second", "head", "support", "body", "confidence", "known", "pca", "known_side")
-COLUMNS += ("head_coverage", "redundant", "x", "z", "y")
+COLUMNS = (
+    *("kind", "first", "second", "head", "support", "body", "confidence", "known", "pca", "known_side"),
+    *("head_coverage", "redundant", "x", "z", "y"),
+)
 EDGES = {"inverse": "inverse", "implies": "implies", "composition": "composes"}
 HEADINGS = {
     "symmetric": "Symmetric relations",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
-Array = np.ndarray
+Array: TypeAlias = np.ndarray
 
 
 def ragged(sizes: Array) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from mmkg.run.build import DATASETS, check_names, open_dataset
 from mmkg.run.config import RunConfig, SamplerConfig
 from mmkg.run.export import export
+from mmkg.run.health import Check, examine
 from mmkg.run.record import write_json
 from mmkg.run.refit import refit_config, refit_data
 from mmkg.run.run import Run
@@ -13,11 +14,13 @@ __all__ = [
     "DATASETS",
     "NEW",
     "SAMPLERS",
+    "Check",
     "NewEntity",
     "Run",
     "RunConfig",
     "SamplerConfig",
     "check_names",
+    "examine",
     "export",
     "open_dataset",
     "predict_new",

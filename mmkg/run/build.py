@@ -6,10 +6,22 @@ import inspect
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalFolder, MultimodalKG, WorldMoji
+from mmkg.datasets import (
+    DB15K,
+    FB15K,
+    MKG_W,
+    MKG_Y,
+    WN18,
+    WN18RR,
+    FB15k_237,
+    MultimodalFolder,
+    MultimodalKG,
+    WorldMoji,
+)
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
 from mmkg.run.controls import controlled
@@ -98,7 +110,11 @@ def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Score
     """The scorer, initialised by the run's seed."""
     kind = SCORERS[config.scorer]
     torch.manual_seed(stream(config.train.seed, "scorer"))
-    wanted = {"margin": config.margin, "initial_std": config.initial_std, "reciprocal": config.reciprocal}
+    wanted: dict[str, Any] = {
+        "margin": config.margin,
+        "initial_std": config.initial_std,
+        "reciprocal": config.reciprocal,
+    }
     takes = inspect.signature(kind.__init__).parameters  # a margin is for distance scorers, a spread for bilinear ones
     options = {name: value for name, value in wanted.items() if name in takes}
     for name in ("reciprocal", "initial_std"):

@@ -176,7 +176,7 @@ class RunConfig:
 
 
 def _flat(values: dict, prefix: str = "") -> dict:
-    result = {}
+    result: dict[str, object] = {}
     for key, value in values.items():
         result |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return result

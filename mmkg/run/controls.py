@@ -61,7 +61,7 @@ def _made(features: Features, values: Tensor, mask: Tensor, row: Tensor, told: d
 
 def channels(features: Features) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over rows that are real, ``[D]`` and ``[D]`` in float32."""
-    count, total, squares = 0, *torch.zeros(2, features.shape[2], dtype=torch.float64).unbind(0)  # [D], [D]
+    count, (total, squares) = 0, torch.zeros(2, features.shape[2], dtype=torch.float64)  # [D], [D]
     for start in range(0, features.shape[0], ROWS_AT_ONCE):
         part = features.values[start : start + ROWS_AT_ONCE]
         part = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))

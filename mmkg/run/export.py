@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from mmkg.errors import DataError
 from mmkg.run.run import Run
+from mmkg.types import Side
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def export(run: Run, folder: str | Path) -> list[Path]:
     device = next(run.model.parameters()).device
     entity = run.model.entity(torch.arange(run.model.num_nodes, device=device)).cpu().contiguous()  # [N, d]
     ids = torch.arange(run.model.num_relations, device=device)  # [R]
-    sides = {"": "tail", "_head": "head"} if run.model.reciprocal else {"": "tail"}
+    sides: dict[str, Side] = {"": "tail", "_head": "head"} if run.model.reciprocal else {"": "tail"}
     relation = {end: run.model.relation(ids, side).cpu().contiguous() for end, side in sides.items()}  # [R, d_r] each
     folder.mkdir(parents=True, exist_ok=True)
     names = {"id": run.data.entity_names, "label": run.data.entity_labels, "embedding": list(entity.numpy())}

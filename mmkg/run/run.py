@@ -274,7 +274,8 @@ class Run:
         if h is not None and t is not None:
             return compare(self.model, h, r, t, self.facts())
         anchor, side = (h, "tail") if h is not None else (t, "head")
-        found = top_k(self.model, anchor, r, side, k, self.facts(), include_known=include_known)
+        asked = anchor, r, side, k, self.facts()
+        found = top_k(self.model, *asked, include_known=include_known)  # type: ignore[arg-type]
         ids = found.ids.tolist()
         return pd.DataFrame(
             {

@@ -75,8 +75,8 @@ def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> M
         features.get("image"),
         features.get("text"),
         num_negatives=s.negatives,
-        pool=s.pool_kind,
-        memory_mb=s.memory_mb,
+        pool=s.pool_kind,  # type: ignore[arg-type]
+        memory_mb=s.memory_mb,  # type: ignore[arg-type]
         pool_size="all" if s.pool == 0 or s.pool >= model.num_nodes else s.pool,
         attention_dim=s.attention,
         gate_dim=s.gate,

@@ -24,7 +24,7 @@ from mmkg.evaluation import top_k
 from mmkg.graph import Facts
 from mmkg.run.run import Run
 from mmkg.scorers import Extended, UnseenEntities
-from mmkg.types import Features
+from mmkg.types import Features, Side
 
 NEW = "?"
 """What stands for the new entity in its facts."""
@@ -151,7 +151,7 @@ def predict_new(
         raise DataError(f"the new entity is the {new_is!r}", cure="choose head or tail")
     number, asked = int(run.data.num_nodes), _seen_relation(run, relation)
     model, facts = with_new(run, new, **options)
-    side = "tail" if new_is == "head" else "head"
+    side: Side = "tail" if new_is == "head" else "head"
     found = top_k(model, number, asked, side, k + 1, facts, include_known=include_known)
     keep = (found.ids != number).nonzero().flatten()[:k]  # not itself
     ids = found.ids[keep].tolist()

@@ -41,7 +41,7 @@ class TransE(DistanceScorer):
             num_nodes, num_relations, hidden_channels, margin=margin, chunk_mb=chunk_mb, reciprocal=reciprocal
         )
         self.p_norm = float(p_norm)
-        self.distance = _l1 if p_norm == 1 else _l2
+        self.distance = _l1 if p_norm == 1 else _l2  # type: ignore[method-assign]
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h + r`` for tails, ``t - r`` for heads, ``[..., d]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -133,7 +133,7 @@ class MMRNS(NegativeSampler):
         check_above(-1, max_positives=max_positives)
         if chunk_size is not None and memory_mb is not None:
             raise ValueError("chunk_size and memory_mb are both given: one follows from the other")
-        given = {"pool_size": pool_size, "chunk_size": chunk_size, "memory_mb": memory_mb}
+        given: dict[str, Any] = {"pool_size": pool_size, "chunk_size": chunk_size, "memory_mb": memory_mb}
         check_above(0, **{name: number for name, number in given.items() if number not in (None, "auto", "all")})
         self.pool_size = num_entities if pool_size == "all" else min(int(pool_size), num_entities)
         if num_negatives > self.pool_size:

@@ -66,8 +66,8 @@ class Views(torch.nn.Module):
             raise ValueError("no modality is left: give image or text features, or keep use_structure")
         self.kca = self.gate = None
         if self.features:
-            shapes = (None if f is None else f.shape[1:] for f in (image, text))
-            self.kca = KCA(*shapes, relation_dim, attention_dim, use_guide=use_guide, use_free=use_free)
+            of_image, of_text = (None if f is None else f.shape[1:] for f in (image, text))
+            self.kca = KCA(of_image, of_text, relation_dim, attention_dim, use_guide=use_guide, use_free=use_free)
         if use_structure:
             self.gate = StructureGate(entity_dim, relation_dim, gate_dim, gate_layers)
         for name, features in self.features.items():
