@@ -26,6 +26,8 @@ def test_committed_results_on_unseen_entities():
     controls = ("chance", "relation frequency", "relation mean", "text nearest neighbour")
     variants = (*controls, "triples alone", "text", "image", "text + image")
     assert worldmoji == {(variant, seed) for variant in variants for seed in (0, 1, 2)}
+    freebase = {(e["variant"], e["seed"]) for e in entries if e["dataset"] == "fb15k_237" and "test" in e}
+    assert freebase == {(variant, seed) for variant in (*controls, "triples alone", "text") for seed in (0, 1, 2)}
 
 
 def test_the_pull_was_chosen_on_validation():
