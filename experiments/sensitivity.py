@@ -105,20 +105,24 @@ def usual(entries: list[dict], grid: Grid) -> float:
 
 
 def draw(entries: list[dict], path: Path) -> None:
-    """One panel a setting; a line through the means of each dataset, a dot for each seed."""
-    figure = Figure(figsize=(3.2 * len(GRIDS), 3.2), layout="constrained")
-    for place, (axes, grid) in enumerate(zip(figure.subplots(1, len(GRIDS)), GRIDS, strict=True)):
-        for number, (dataset, (values, points)) in enumerate(curves(entries, grid).items()):
-            axes.plot(values, [sum(p) / len(p) for p in points], f"C{number}-", label=dataset)
-            for value, seeds in zip(values, points, strict=True):
-                axes.plot([value] * len(seeds), seeds, f"C{number}o", markersize=3, alpha=0.6)
+    """One panel a setting of which more than one value was run; a line through the means, a dot for each seed."""
+    found = {grid: curves(entries, grid) for grid in GRIDS}
+    shown = [grid for grid in GRIDS if any(len(values) > 1 for values, _ in found[grid].values())] or [*GRIDS]
+    figure = Figure(figsize=(3.4 * len(shown), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]  # one scale: what is noise is seen as noise
+    for axes, grid in zip(panels, shown, strict=True):
         if grid.log:
             axes.set_xscale("log")
+        for number, (dataset, (values, points)) in enumerate(found[grid].items()):
+            axes.plot(values, [sum(p) / len(p) for p in points], f"C{number}-", label=dataset)
+            for value, seeds in zip(values, points, strict=True):
+                axes.plot([value] * len(seeds), seeds, f"C{number}o", markersize=4, alpha=0.6)
+        axes.set_xticks(grid.values, [f"{value:g}" for value in grid.values])
+        axes.minorticks_off()
         axes.set_xlabel(grid.symbol)
         axes.grid(alpha=0.3)
-        if place == 0:
-            axes.set_ylabel("validation MRR")
-            axes.legend(frameon=False)
+    panels[0].set_ylabel("validation MRR")
+    panels[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from mmkg.datasets import WorldMoji
 from mmkg.errors import DataError, NumericsError, UnknownNameError
+from mmkg.evaluation import paired_test
 from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
 from mmkg.run.build import build_objective, used_features
 from mmkg.run.controls import shuffled
@@ -29,6 +30,16 @@ def test_a_loaded_run_is_the_trained_one(trained):
     assert same_weights(loaded.model, trained.model)
     assert same_weights(loaded.sampler, trained.sampler)
     assert loaded.evaluate("val")["metrics"] == trained.evaluate("val")["metrics"]
+
+
+def test_ranks_are_kept_for_tests_between_runs(trained, uniform):
+    with pytest.raises(DataError, match="no ranks of test"):
+        trained.ranks("test")
+    mrr = [run.evaluate("val")["metrics"]["realistic"]["mrr"] for run in (uniform, trained)]
+    first, second = (run.ranks() for run in (uniform, trained))
+    assert [float((1 / ranks.realistic).mean()) for ranks in (first, second)] == pytest.approx(mrr)
+    found = paired_test(first, second, samples=10).loc["mrr"]
+    assert [found["first"], found["second"]] == pytest.approx(mrr)
 
 
 def test_the_record_says_what_was_done(trained):
