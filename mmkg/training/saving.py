@@ -10,10 +10,14 @@ from torch import Tensor
 
 from mmkg.errors import DataError
 from mmkg.training.checkpoint import flatten_optimizer, restore_optimizer
+from mmkg.training.identity import check_identity, save_names
 from mmkg.training.result import TrainResult
 
 if TYPE_CHECKING:
     from mmkg.training.trainer import Trainer
+
+FREE = ("keep_checkpoints", "memory_mb")
+"""Settings that may change on the way: no number depends on them."""
 
 
 def save(trainer: Trainer) -> None:
@@ -45,7 +49,9 @@ def save(trainer: Trainer) -> None:
         "result": asdict(trainer.result),
         "losses": trainer.losses,
         "config": asdict(trainer.config),
+        "identity": trainer.identity,
     }
+    save_names(trainer.checkpoints.folder, trainer.names)
     trainer.checkpoints.save(trainer.step, tensors, meta)
 
 
@@ -53,14 +59,16 @@ def restore(trainer: Trainer) -> None:
     """Give a new trainer the state of the latest whole checkpoint in its folder, if there is one.
 
     Raises:
-        DataError: If that was made with other settings.
+        DataError: If that was made with other settings, or of another dataset, vocabulary, scorer or sampler; what
+            differs is told.
     """
     found = trainer.checkpoints.latest()
     if found is None:
         return
     tensors, meta = found
+    check_identity(trainer.checkpoints.folder, meta.get("identity"), trainer.identity, trainer.names)
     now = asdict(trainer.config)
-    other = {k: (v, now.get(k)) for k, v in meta["config"].items() if now.get(k) != v and k != "keep_checkpoints"}
+    other = {k: (v, now.get(k)) for k, v in meta["config"].items() if now.get(k) != v and k not in FREE}
     if other:
         told = ", ".join(f"{k}: {was!r} then, {is_!r} now" for k, (was, is_) in other.items())
         problem = f"the checkpoint has other settings ({told})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from mmkg.errors import DataError, NumericsError
+from mmkg.errors import DataError
 from mmkg.evaluation import metrics, rank
 from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
@@ -21,6 +20,8 @@ from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints
 from mmkg.training.config import TrainConfig
 from mmkg.training.device import accelerator_of
+from mmkg.training.guard import Guard
+from mmkg.training.identity import VOCABULARIES, identity
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
 from mmkg.training.optimizers import OPTIMIZERS
 from mmkg.training.result import TrainResult
@@ -106,6 +107,9 @@ class Trainer:
         self.losses: list[float] = []  # since the last validation
         self.result = TrainResult(0, 0, {}, steps_per_epoch=steps_per_epoch)
         self.best: dict[str, dict[str, Tensor]] = {}
+        self.guard = Guard(self.modules, lambda: None if self.checkpoints is None else self.checkpoints.newest())
+        self.identity = identity(data, self.modules)
+        self.names = {key: list(names) for key in VOCABULARIES if (names := getattr(data, key, None)) is not None}
 
     def fit(self, *, resume: bool = False) -> TrainResult:
         """Train to the end and leave the best model in place.
@@ -115,7 +119,7 @@ class Trainer:
                 as without the stop.
 
         Raises:
-            NumericsError: At the first loss that is NaN or infinite.
+            NumericsError: At the first loss or gradient that is NaN or infinite.
             TrainingInterrupted: After Ctrl-C or SIGTERM, once the step was finished and the checkpoint written.
         """
         if resume and self.checkpoints is not None:
@@ -169,13 +173,10 @@ class Trainer:
             parts = self.loss(asked, self.step)
             total = sum(parts.values())
         value = float(total.detach())
-        if not math.isfinite(value):
-            raise NumericsError(
-                f"the loss is {value} at step {self.step + 1}; first triple of the batch: "
-                f"{[int(x[0]) for x in (batch.head, batch.relation, batch.tail)]}. "
-                "Cure: lower the learning rate, or clip the gradient"
-            )
+        self.guard.loss(value, parts, self.step + 1, asked.values())
         self.accelerator.backward(total)
+        if self.accelerator.scaler is None:  # else infinities are expected, and such steps left out
+            self.guard.gradients(self.step + 1, asked.values())
         if self.config.clip is not None:
             parameters = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
             self.accelerator.clip_grad_norm_(parameters, self.config.clip)
