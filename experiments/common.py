@@ -39,9 +39,9 @@ class Probe(Callback):
     def _fix(self, trainer) -> None:
         """Choose the batch and its negatives, once."""
         generator = torch.Generator().manual_seed(self.seed)
-        triples, weight = trainer.batches.triples.cpu(), trainer.batches.weight
+        triples, weight = trainer.batches.triples, trainer.batches.weight
         rows = torch.randperm(len(triples), generator=generator)[: self.size]
-        batch = Batch(*triples[rows].unbind(1), None if weight is None else weight.cpu()[rows])
+        batch = Batch(*triples[rows].unbind(1), None if weight is None else weight[rows])
         facts: Facts = trainer.facts.to("cpu")
         sampler = UniformSampler(facts.num_nodes, self.negatives)
         drawn = {side: sampler.sample(batch, side, None, facts, generator) for side in SIDES}

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmkg.transfer import transfer
+
 Side = Literal["head", "tail"]
 """The side of a triple that is asked for or replaced."""
 
@@ -48,9 +50,9 @@ class Batch:
         return Batch(self.head[keep], self.relation[keep], self.tail[keep], weight)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
-        weight = None if self.weight is None else self.weight.to(device)
-        return Batch(self.head.to(device), self.relation.to(device), self.tail.to(device), weight)
+        """The same batch on another device; a GPU gets it without the host's waiting."""
+        columns = (self.head, self.relation, self.tail, self.weight)
+        return Batch(*(None if column is None else transfer(column, device) for column in columns))
 
 
 @dataclass

@@ -170,7 +170,7 @@ class Census:
                 trainer.facts,
                 self.ground,
                 step=step,
-                epoch=trainer.batches.epoch,
+                epoch=trainer.epoch,
                 generator=generator,
                 batch_size=trainer.batches.batch_size,
                 reference=self.reference,

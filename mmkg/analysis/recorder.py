@@ -59,7 +59,7 @@ class Recorder:
         }
         part = {name: values.cpu().numpy().astype(np.int32) for name, values in drawn.items()}
         count = len(part["row"])
-        for name, value in (("step", step - 1), ("epoch", trainer.batches.epoch)):
+        for name, value in (("step", step - 1), ("epoch", trainer.epoch)):
             part[name] = np.full(count, value, dtype=np.int32)
         part["side"] = np.full(count, side, dtype=object)
         self._parts.append(part)

@@ -41,8 +41,7 @@ class NegativeSampler(torch.nn.Module, ABC):
         if num_negatives < 1:
             raise ValueError(f"num_negatives is {num_negatives}, expected at least 1")
         self.num_entities, self.num_negatives = num_entities, num_negatives
-        self._facts: Facts | None = None
-        self._known: dict[Any, Any] = {}
+        self._known: list[tuple[Facts, dict[Any, Any]]] = []
 
     @abstractmethod
     def sample(
@@ -78,6 +77,19 @@ class NegativeSampler(torch.nn.Module, ABC):
         """
         return [(batch, side)]
 
+    def plan(self, batch: Batch, side: Side, facts: Facts, generator: torch.Generator | None = None) -> Any:
+        """What of a step follows from ids alone, to be worked out on the host while a GPU computes; None by default.
+
+        A sampler that has something to plan takes it back as ``sample(…, plan=…)``; a plan has a method ``to(device)``.
+
+        Args:
+            batch: ``B`` triples, on the host as all that follows.
+            side: The side to replace.
+            facts: Known triples; in training those of the train split only.
+            generator: Source of randomness.
+        """
+        return None
+
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """The sampler's own loss once the negatives have been scored, already weighted; None where it learns nothing.
 
@@ -104,12 +116,14 @@ class NegativeSampler(torch.nn.Module, ABC):
             raise ValueError(f"facts of {facts.num_nodes} entities, the sampler draws from {self.num_entities}")
 
     def _derive(self, facts: Facts, name: Any, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, made once for as long as the facts stay the same object."""
-        if facts is not self._facts:
-            self._facts, self._known = facts, {}
-        if name not in self._known:
-            self._known[name] = make()
-        return self._known[name]
+        """What ``make`` gives, made once for each of the last two facts: those on the host and those on a GPU."""
+        known = next((known for of, known in self._known if of is facts), None)
+        if known is None:
+            known = {}
+            self._known = [*self._known[-1:], (facts, known)]
+        if name not in known:
+            known[name] = make()
+        return known[name]
 
 
 def score_ids(model: torch.nn.Module, batch: Batch, side: Side, ids: Tensor) -> Tensor:

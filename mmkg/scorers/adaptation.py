@@ -76,12 +76,15 @@ def _loss(scorer: Scorer, table: Tensor, new: Tensor, support: Tensor) -> Tensor
             if not len(rows):
                 continue
             relation, way = scorer.relation(support[rows, 1], side), scorer.way(side)  # [s, d_r]
-            given = new[anchor[rows] - len(table)] if strange else table[anchor[rows]]  # [s, d]
+            # not brackets: several threads add up their gradient in any order
+            given = (
+                new.index_select(0, anchor[rows] - len(table)) if strange else table.index_select(0, anchor[rows])
+            )  # [s, d]
             query = scorer.query(given, relation, way)  # [s, d]
             logits = scorer.match_shared(query, table, relation, way)  # [s, N]
             target = answer[rows]
             if not strange:
-                own = scorer.match(query, new[target - len(table)], relation, way)  # [s]
+                own = scorer.match(query, new.index_select(0, target - len(table)), relation, way)  # [s]
                 logits, target = torch.cat([logits, own[:, None]], 1), torch.full_like(target, len(table))  # [s, N + 1]
             total = total + F.cross_entropy(logits, target, reduction="sum")
     return total

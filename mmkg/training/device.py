@@ -8,6 +8,11 @@ from accelerate import Accelerator
 from mmkg.errors import DataError
 
 
+def apart(device: torch.device) -> bool:
+    """Whether a device computes beside the host, which may then prepare what comes next."""
+    return device.type != "cpu"
+
+
 def accelerator_of(precision: str) -> Accelerator:
     """Device and precision of the arithmetic: the GPU where CUDA finds one, the CPU otherwise.
 

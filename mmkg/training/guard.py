@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mmkg.errors import NumericsError
+from mmkg.training.questions import Question
 from mmkg.types import Batch
 
 CURE = "lower the learning rate, or clip the gradient"
 SHOWN = 3
+
+Asked = Sequence[Sequence[Question]]
 
 
 class Guard:
@@ -28,20 +31,20 @@ class Guard:
         self.names = {p: f"{name}.{key}" for name, m in modules.items() for key, p in m.named_parameters()}
         self.last_good = last_good
 
-    def loss(self, value: float, parts: dict[str, Tensor], step: int, batches: Iterable[Batch]) -> None:
+    def loss(self, value: float, parts: dict[str, Tensor], step: int, asked: Asked) -> None:
         """Raise NumericsError where a loss is NaN or infinite.
 
         Args:
             value: The loss.
             parts: What adds up to it.
             step: Number of the step, from 1.
-            batches: The triples that it was of.
+            asked: The questions that it was of, side by side.
         """
         if not math.isfinite(value):
             bad = [name for name, part in parts.items() if not math.isfinite(float(part.detach()))]
-            self._stop(f"the loss is {value}" + (f" (of {', '.join(bad)})" if bad else ""), step, batches)
+            self._stop(f"the loss is {value}" + (f" (of {', '.join(bad)})" if bad else ""), step, asked)
 
-    def gradients(self, step: int, batches: Iterable[Batch]) -> None:
+    def gradients(self, step: int, asked: Asked) -> None:
         """Raise NumericsError where a gradient holds NaN or an infinity; arguments as in :meth:`loss`."""
         found = {p: p.grad for p in self.names if p.grad is not None}
         if not found:
@@ -55,11 +58,11 @@ class Guard:
             bad = ~torch.isfinite(values)
             if bad.any():  # else large numbers, whose sum overflows
                 told = f"the gradient of {self.names[parameter]} is {float(values[bad][0])}"
-                self._stop(f"{told} at {int(bad.sum())} of {bad.numel()} places", step, batches)
+                self._stop(f"{told} at {int(bad.sum())} of {bad.numel()} places", step, asked)
 
-    def _stop(self, problem: str, step: int, batches: Iterable[Batch]) -> None:
-        different = {id(batch): batch for batch in batches}.values()  # both sides may ask the same one
-        triples = [(h, r, t) for b in different for h, r, t in _rows(b)]
+    def _stop(self, problem: str, step: int, asked: Asked) -> None:
+        rows = (_rows(question.batch) for questions in asked for question in questions)
+        triples = list(dict.fromkeys(row for part in rows for row in part))  # both sides may ask the same ones
         path: Path | None = self.last_good()
         kept = "no checkpoint was written yet" if path is None else f"the last good checkpoint is {path}"
         raise NumericsError(

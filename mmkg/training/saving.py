@@ -30,11 +30,9 @@ def save(trainer: Trainer) -> None:
         state, meta = flatten_optimizer(optimizer)
         tensors |= {f"optimizer{i}.{k}": v for k, v in state.items()}
         optimizer_meta.append(meta)
-    order, place = trainer.batches.state()
-    if trainer.head_batches is not None:
-        tensors["random.head_order"], _ = trainer.head_batches.state()  # its place is the same
+    random, place = trainer.questions.state()
+    tensors |= {f"random.{k}": v for k, v in random.items()}
     tensors |= {
-        "random.order": order,
         "random.sampling": trainer.generator.get_state(),
         "random.torch": torch.get_rng_state(),
     }
@@ -87,9 +85,7 @@ def restore(trainer: Trainer) -> None:
         schedule.load_state_dict(meta["schedules"][i])
     if trainer.accelerator.scaler is not None and meta["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(meta["scaler"])
-    trainer.batches.restore(tensors["random.order"], meta["place"])
-    if trainer.head_batches is not None:
-        trainer.head_batches.restore(tensors["random.head_order"], meta["place"])
+    trainer.questions.restore(under("random."), meta["place"])
     trainer.generator.set_state(tensors["random.sampling"])
     torch.set_rng_state(tensors["random.torch"])
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
 from mmkg.training.config import TrainConfig
 from mmkg.training.full_softmax import scores_by_product
+from mmkg.training.questions import Question
 from mmkg.training.regularisers import REGULARISERS
 from mmkg.training.relation_prediction import relation_loss
 from mmkg.training.sides import joined
@@ -34,7 +35,7 @@ class StepLoss:
         objective: See :mod:`mmkg.training.objectives`.
         facts: Known triples, of the train split alone.
         config: Settings.
-        generator: Source of randomness of the negatives.
+        generator: Source of randomness of the negatives, on the device of the questions.
         watch: Called with batch, side, negatives and their scores ``[B, K]`` once these are known.
     """
 
@@ -52,36 +53,43 @@ class StepLoss:
         self.config, self.generator, self.watch = config, generator, watch
         self.regulariser = None if config.regulariser is None else REGULARISERS[config.regulariser]()
 
-    def __call__(self, asked: dict[Side, Batch], step: int) -> dict[str, Tensor]:
+    def __call__(self, asked: Sequence[Sequence[Question]], step: int) -> dict[str, Tensor]:
         """Parts of the loss by name, scalars.
 
         Args:
-            asked: ``B`` triples for each side that is asked for.
+            asked: For each side that is asked for the questions about ``B`` triples; more than one where a sampler
+                wants another side for some of them.
             step: Steps done before.
         """
         parts: dict[str, Tensor] = defaultdict(lambda: 0.0)
-        if hasattr(self.objective, "of_products") and scores_by_product(self.model):
-            self._by_product(parts, asked)
+        if self.objective.needs_negatives:
+            for questions in asked:
+                self._sampled(parts, questions, step)
+        elif hasattr(self.objective, "of_products") and scores_by_product(self.model):
+            self._by_product(parts, {q.side: q.batch for questions in asked for q in questions})
         else:
-            for side, batch in asked.items():
-                add = self._sampled if self.objective.needs_negatives else self._full
-                add(parts, batch, side, step)
+            for questions in asked:
+                for question in questions:
+                    self._full(parts, question.batch, question.side)
         if self.config.relation_weight:
-            for side, batch in asked.items():
-                parts["relations"] += self.config.relation_weight * relation_loss(self.model, batch, side)
+            for questions in asked:
+                losses = [{"relations": relation_loss(self.model, q.batch, q.side)} for q in questions]
+                mean = joined([q.batch for q in questions], losses)["relations"]
+                parts["relations"] += self.config.relation_weight * mean
         return dict(parts)
 
-    def _sampled(self, parts: dict[str, Tensor], batch: Batch, side: Side, step: int) -> None:
-        """Add the losses against drawn negatives, which a sampler may want at another side for some triples."""
+    def _sampled(self, parts: dict[str, Tensor], questions: Sequence[Question], step: int) -> None:
+        """Add the losses against drawn negatives."""
         self.sampler.train()
-        questions = self.sampler.questions(batch, side, self.facts, self.generator)
-        losses = [self._against_negatives(*question, step) for question in questions]
-        for name, loss in joined([part for part, _ in questions], losses).items():
+        losses = [self._against_negatives(question, step) for question in questions]
+        for name, loss in joined([question.batch for question in questions], losses).items():
             parts[name] += loss
 
-    def _against_negatives(self, batch: Batch, side: Side, step: int) -> dict[str, Tensor]:
+    def _against_negatives(self, question: Question, step: int) -> dict[str, Tensor]:
         """The loss against drawn negatives, the sampler's own and the penalty."""
-        negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, step)
+        batch, side = question.batch, question.side
+        planned = {} if question.plan is None else {"plan": question.plan}
+        negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, step, **planned)
         positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
         self.watch(batch, side, negatives, scores.detach())
@@ -93,7 +101,7 @@ class StepLoss:
         self.sampler.update(negatives, scores.detach())
         return dict(parts)
 
-    def _full(self, parts: dict[str, Tensor], batch: Batch, side: Side, step: int) -> None:
+    def _full(self, parts: dict[str, Tensor], batch: Batch, side: Side) -> None:
         """Add the loss over the scores ``[B, N]`` of all entities."""
         scores = score_side(self.model, batch, side)  # [B, N]
         known = {"known": self.facts.known(batch, side)} if getattr(self.objective, "needs_known", False) else {}

@@ -15,21 +15,22 @@ from mmkg.errors import DataError
 from mmkg.evaluation import metrics, rank
 from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
-from mmkg.training.batches import Batches, subsampling_weights
+from mmkg.training.batches import Batches
 from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints
 from mmkg.training.config import TrainConfig
-from mmkg.training.device import accelerator_of
+from mmkg.training.device import accelerator_of, apart
 from mmkg.training.guard import Guard
 from mmkg.training.identity import VOCABULARIES, identity
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
 from mmkg.training.optimizers import OPTIMIZERS
+from mmkg.training.questions import Questions
 from mmkg.training.result import TrainResult
 from mmkg.training.saving import restore, save
 from mmkg.training.schedule import rate_factor
 from mmkg.training.seeds import stream
 from mmkg.training.step import StepLoss
-from mmkg.types import SIDES, Batch, Negatives, Side
+from mmkg.types import Batch, Negatives, Side
 
 
 class Trainer:
@@ -74,21 +75,19 @@ class Trainer:
         self.checkpoints = None if folder is None else Checkpoints(Path(folder), config.keep_checkpoints)
 
         triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
-        train = triples[data.train_mask].to(self.device)
+        train = triples[data.train_mask].cpu()
         self.validation = triples[data.val_mask].to(self.device)
         steps_per_epoch = -(-len(train) // config.batch_size)
         self.config = config = config.in_steps(steps_per_epoch)
         if config.validate_every and not len(self.validation):
             raise DataError("the validation split is empty", cure="give one, or set validate_every to 0")
-        self.facts = Facts.from_data(data, ("train",)).to(self.device)
+        facts = Facts.from_data(data, ("train",)).to("cpu")  # on the host, where questions are made
+        self.facts = facts.to(self.device)
         self.validation_filter = Facts.from_data(data, ("train", "val")).to(self.device)
-        weight = subsampling_weights(train) if config.subsampling else None
-        self.batches = self._batches(train, weight, "tail", "batches")
-        # an order of its own for heads, where triples that ask the same stay together
-        apart = config.both_sides and config.together > 1
-        self.head_batches = self._batches(train, weight, "head", "head batches") if apart else None
         self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, "negatives"))
-
+        ahead = apart(self.device)
+        planning = torch.Generator().manual_seed(stream(config.seed, "plans")) if ahead else self.generator
+        self.questions = Questions(train, facts, self.sampler, config, self.device, planning, ahead=ahead)
         self.loss = StepLoss(
             self.model, self.sampler, self.objective, self.facts, config, self.generator, self._tell_negatives
         )
@@ -163,20 +162,17 @@ class Trainer:
         return self.result
 
     def _train_step(self) -> dict[str, float]:
-        batch = self.batches.next()
-        sides = SIDES[::-1] if self.config.both_sides else (SIDES[(self.step + 1) % 2],)  # tails first
-        asked = dict.fromkeys(sides, batch)
-        if self.head_batches is not None:
-            asked["head"] = self.head_batches.next()
+        asked = self.questions.next(self.step)
         self.model.train()
         with self.accelerator.autocast():
             parts = self.loss(asked, self.step)
             total = sum(parts.values())
-        value = float(total.detach())
-        self.guard.loss(value, parts, self.step + 1, asked.values())
         self.accelerator.backward(total)
+        self.questions.prepare(self.step + 1)  # a GPU is still busy
+        value = float(total.detach())
+        self.guard.loss(value, parts, self.step + 1, asked)
         if self.accelerator.scaler is None:  # else infinities are expected, and such steps left out
-            self.guard.gradients(self.step + 1, asked.values())
+            self.guard.gradients(self.step + 1, asked)
         if self.config.clip is not None:
             parameters = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
             self.accelerator.clip_grad_norm_(parameters, self.config.clip)
@@ -185,14 +181,6 @@ class Trainer:
             optimizer.zero_grad()
             schedule.step()
         return {"loss": value} | {name: float(part.detach()) for name, part in parts.items()}
-
-    def _batches(self, triples: Tensor, weight: Tensor | None, side: Side, purpose: str) -> Batches:
-        """The order in which train triples ``[E, 3]`` ask for a side."""
-        config, batch = self.config, Batch(*triples.unbind(1))
-        question = batch.anchor(side) * self.facts.num_relations + batch.relation  # [E]
-        return Batches(
-            triples, config.batch_size, stream(config.seed, purpose), weight, question, together=config.together
-        )
 
     def _tell_negatives(self, batch: Batch, side: Side, negatives: Negatives, scores: Tensor) -> None:
         for callback in self.callbacks:
@@ -219,6 +207,16 @@ class Trainer:
             bar.write(f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}")
         for callback in self.callbacks:
             callback.on_validation(self, self.step, found)
+
+    @property
+    def batches(self) -> Batches:
+        """The train triples, on the host, and their order."""
+        return self.questions.tails
+
+    @property
+    def epoch(self) -> int:
+        """The epoch (0-based) of the latest step."""
+        return self.questions.epoch
 
     @property
     def modules(self) -> dict[str, torch.nn.Module]:

@@ -60,7 +60,8 @@ def test_a_gradient_that_is_no_number_stops_with_all_that_one_needs(kin, tmp_pat
         trainer.fit()
     error, batch = caught.value, seen.seen[step]
     assert error.step == step
-    assert error.triples == list(zip(*(x.tolist() for x in (batch.head, batch.relation, batch.tail)), strict=True))
+    own = zip(*(x.tolist() for x in (batch.head, batch.relation, batch.tail)), strict=True)
+    assert error.triples == list(own)
     assert error.checkpoint == tmp_path / "step-00000002.safetensors"
     assert str(error.checkpoint) in str(error)
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())  # the step was not taken

@@ -10,6 +10,7 @@ from mmkg.samplers import UniformSampler
 from mmkg.scorers import SCORERS
 from mmkg.training import N3, KvsAll, Logistic, OneVsAll, StepLoss, TrainConfig
 from mmkg.training import step as step_module
+from mmkg.training.questions import Question
 from mmkg.types import Batch
 
 CONFIG = TrainConfig(both_sides=True, regulariser="n3", regulariser_weight=0.3, relation_weight=0.2, validate_every=0)
@@ -18,6 +19,11 @@ CONFIG = TrainConfig(both_sides=True, regulariser="n3", regulariser_weight=0.3, 
 def batch(kin, rows):
     triples = torch.stack([kin.edge_index[0], kin.edge_type, kin.edge_index[1]], dim=1)[kin.train_mask][rows]
     return Batch(*triples.unbind(1), torch.linspace(0.5, 2.0, len(triples)))
+
+
+def asked_of(**batches):
+    """Questions at both sides, or one."""
+    return [[Question(batch, side)] for side, batch in batches.items()]
 
 
 def loss_of(kin, name, objective, *, config=CONFIG, reciprocal=True):
@@ -36,9 +42,9 @@ def loss_of(kin, name, objective, *, config=CONFIG, reciprocal=True):
 def test_both_sides_are_the_sum_of_the_sides(kin, name, objective, reciprocal):
     tails, heads = batch(kin, slice(0, 20)), batch(kin, slice(5, 30))
     step = loss_of(kin, name, objective, reciprocal=reciprocal)
-    both = step({"tail": tails, "head": heads}, 0)
+    both = step(asked_of(tail=tails, head=heads), 0)
     apart = loss_of(kin, name, objective, reciprocal=reciprocal)  # whose random negatives begin anew
-    one, other = apart({"tail": tails}, 0), apart({"head": heads}, 0)
+    one, other = apart(asked_of(tail=tails), 0), apart(asked_of(head=heads), 0)
     assert set(both) == {"objective", "regulariser", "relations"}
     for part, value in both.items():
         torch.testing.assert_close(value, one[part] + other[part])
@@ -46,7 +52,7 @@ def test_both_sides_are_the_sum_of_the_sides(kin, name, objective, reciprocal):
 
 @pytest.mark.parametrize("name", ["complex", "distmult", "tucker", "quate"])
 def test_products_give_the_gradient_of_all_scores(kin, name, monkeypatch):
-    asked = {"tail": batch(kin, slice(0, 40)), "head": batch(kin, slice(10, 50))}
+    asked = asked_of(tail=batch(kin, slice(0, 40)), head=batch(kin, slice(10, 50)))
     config = replace(CONFIG, relation_weight=0.0)
     found = []
     for short in (True, False):
@@ -64,7 +70,7 @@ def test_products_give_the_gradient_of_all_scores(kin, name, monkeypatch):
 def test_the_parts_are_what_they_say(kin):
     asked = batch(kin, slice(0, 10))
     step = loss_of(kin, "complex", OneVsAll())
-    parts = step({"tail": asked}, 0)
+    parts = step(asked_of(tail=asked), 0)
     model = step.model
     scores = model.score_tails(asked.head, asked.relation)
     torch.testing.assert_close(parts["objective"], OneVsAll()(scores, asked.tail, asked.weight))
@@ -80,7 +86,7 @@ def test_known_answers_of_k_vs_all_come_from_train_facts(kin):
 
     spy = Spy()
     asked = batch(kin, slice(0, 30))
-    loss_of(kin, "distmult", spy, reciprocal=False)({"head": asked}, 0)
+    loss_of(kin, "distmult", spy, reciprocal=False)(asked_of(head=asked), 0)
     row, entity = spy.known
     train = {
         tuple(x) for x in torch.stack([kin.edge_index[0], kin.edge_type, kin.edge_index[1]], 1)[kin.train_mask].tolist()

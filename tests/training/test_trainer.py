@@ -362,7 +362,7 @@ def test_epochs_are_counted_in_steps(kin):
     result = trainer.fit()
     assert (result.steps, result.steps_per_epoch) == (12, 4)
     assert [x["step"] for x in result.history] == [8, 12]
-    assert trainer.batches.epoch == 2  # the third, and no batch of a fourth
+    assert trainer.epoch == 2  # the third, and no batch of a fourth
 
 
 @pytest.mark.parametrize(

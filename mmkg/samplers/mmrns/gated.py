@@ -86,7 +86,7 @@ def _parts(entity: Tensor, of_relation: Tensor, buffers: int) -> Iterator[tuple]
     """Slices of the candidates, each with ``1 + buffers`` pieces of memory ``[U, c, d]`` that serve all slices."""
     relations, (count, width) = len(of_relation), entity.shape
     memory = None
-    for part in parts(count, relations * width):
+    for part in parts(count, relations * width, entity.device):
         shape = (relations, part.stop - part.start, width)
         numbers = relations * shape[1] * width
         memory = entity.new_empty(1 + buffers, numbers) if memory is None else memory  # the first part is the largest

@@ -33,7 +33,7 @@ class GuidedProjection(torch.autograd.Function):
         ctx.save_for_backward(content, affinity, weight, scale, guide)
         out = content.new_empty(len(content), len(guide), weight.shape[-1])  # [P, U, a']
         step = _Step(weight, guide)
-        for part in parts(len(content), step.guide.numel()):
+        for part in parts(len(content), step.guide.numel(), content.device):
             weights = step.spread(scale[part]).mul_(step.guide).mul_(affinity[part].flatten(1)[:, None])  # [c, U, J O]
             torch.bmm(weights, step.rows(content[part]), out=out[part]).add_(rest[part, None])  # [c, U, a']
         return out
@@ -46,7 +46,7 @@ class GuidedProjection(torch.autograd.Function):
         step = _Step(weight, guide)
         to_content, to_affinity, to_scale = (torch.empty_like(x) for x in (content, affinity, scale))
         to_weight, to_guide = torch.zeros_like(step.weight), torch.zeros_like(step.guide)  # [a, O a'], [U, J O]
-        for part in parts(len(content), step.guide.numel()):
+        for part in parts(len(content), step.guide.numel(), content.device):
             given, own, rows = slope[part], affinity[part].flatten(1)[:, None], step.rows(content[part])
             both = step.spread(scale[part]).mul_(step.guide)  # [c, U, J O], s g
             to_weights = torch.bmm(given, rows.transpose(1, 2)).mul_(both)  # [c, U, J O], times s g from here on

@@ -23,6 +23,11 @@ def affordable(memory_mb: float | Literal["auto"], bytes_each: int, device: torc
     return max(LEAST, budget // max(1, bytes_each))
 
 
+def fits(needed: int, device: torch.device) -> bool:
+    """Whether half of what is free on a device holds so many bytes."""
+    return needed <= free_bytes(device) // 2
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that is free on a device, what PyTorch has reserved and does not use included."""
     if device.type == "cuda":

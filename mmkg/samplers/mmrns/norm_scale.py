@@ -33,7 +33,7 @@ class NormScale(torch.autograd.Function):
     def forward(ctx, affinity, gram, guide, row_mask, eps):  # noqa: D102 - the class says it
         scale = affinity.new_empty(len(affinity), len(guide), affinity.shape[2])  # [P, U, O]
         outer = _outer(guide)  # [O, U, J J]
-        for part in parts(len(affinity), gram[0].numel() * affinity.shape[2]):
+        for part in parts(len(affinity), gram[0].numel() * affinity.shape[2], affinity.device):
             rows, squares = _candidates_last(affinity[part], gram[part])  # [O, J, c], [J, J, c]
             form = (rows[:, :, None] * rows[:, None]).mul_(squares).flatten(1, 2)  # [O, J J, c]
             variance = torch.bmm(outer, form)  # [O, U, c]
@@ -51,7 +51,7 @@ class NormScale(torch.autograd.Function):
         to_affinity, to_gram = torch.empty_like(affinity), torch.empty_like(gram)  # [P, J, O], [P, J, J]
         outer = _outer(guide)  # [O, U, J J]
         to_outer = torch.zeros_like(outer)
-        for part in parts(len(affinity), gram[0].numel() * outputs):
+        for part in parts(len(affinity), gram[0].numel() * outputs, affinity.device):
             rows, squares = _candidates_last(affinity[part], gram[part])  # [O, J, c], [J, J, c]
             pairs = rows[:, :, None] * rows[:, None]  # [O, J, J, c]
             to_variance = (scale[part] ** 3).mul_(slope[part]).mul_(-0.5).permute(2, 1, 0).contiguous()  # [O, U, c]

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmkg.graph.facts import Facts
 from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, members, random_pool, typed_pool
 from mmkg.samplers.mmrns.similarity import Grouping
-from mmkg.samplers.mmrns.transfer import transfer
+from mmkg.transfer import transfer
 from mmkg.types import Batch, Side
 
 

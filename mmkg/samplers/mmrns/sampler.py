@@ -168,6 +168,7 @@ class MMRNS(NegativeSampler):
         facts: Facts,
         generator: torch.Generator | None = None,
         pool: Tensor | None = None,
+        others: int | None = None,
     ) -> Plan:
         """What of a step follows from ids alone; made on the host, it spares a GPU every wait within the step.
 
@@ -177,6 +178,7 @@ class MMRNS(NegativeSampler):
             facts: Known triples on the device of the batch.
             generator: Source of randomness on the device of the batch.
             pool: Candidates without repetition, shape ``[P]``; drawn as the sampler's settings say if None.
+            others: Known answers to look up beside the true one, for L_con; as many as it wants if None.
         """
         self._check(side, facts)
         return make_plan(
@@ -188,7 +190,7 @@ class MMRNS(NegativeSampler):
             kind=self.pool,
             size=self.pool_size,
             at_least=self.num_negatives,
-            others=self._others,
+            others=self._others if others is None else others,
             padded=self.static_shapes,
         )
 
@@ -301,8 +303,8 @@ class MMRNS(NegativeSampler):
         pool = torch.arange(self.num_entities, device=device) if pool is None else pool  # [P]
         if k > pool.numel():
             raise ValueError(f"k is {k}, more than there are candidates")
-        # which known answers are looked up besides shows in nothing here: nobody else's random numbers are taken
-        plan = self.plan(batch, side, facts, torch.Generator(device), pool)
+        # nothing is chosen by chance here: nobody else's random numbers are taken
+        plan = self.plan(batch, side, facts, torch.Generator(device), pool, others=0)
         seen = self.see(plan, model, step, self.chunk_size or 2048)
         top, positions = seen.log_p.masked_fill(~seen.allowed, -torch.inf).topk(k, dim=1)  # [B, k]
         return explain_positions(seen, positions, top > -torch.inf)

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from mmkg.samplers.mmrns.gated import GatedDots
 from mmkg.samplers.mmrns.parts import parts
 from mmkg.samplers.mmrns.plain import compute, dots_and_norms, gated_dots
-from mmkg.samplers.mmrns.transfer import transfer
+from mmkg.transfer import transfer
 
 DELTA = 1e-10
 """Keeps the cosine of a zero vector finite."""
@@ -131,7 +131,7 @@ class DotsAndNorms(torch.autograd.Function):
         count, relations, _ = candidates.shape
         dot = blocked.new_empty(*blocked.shape[:2], count)  # [U + X, w, P]
         norm = candidates.new_empty(count, relations)  # [P, U]
-        for part in parts(count, candidates[0].numel()):
+        for part in parts(count, candidates[0].numel(), candidates.device):
             by_relation = candidates[part].permute(1, 2, 0)  # [U, a, c]
             dot[:relations, :, part] = torch.bmm(blocked[:relations], by_relation)  # [U, w, c]
             if further.numel():
@@ -150,7 +150,7 @@ class DotsAndNorms(torch.autograd.Function):
         to_candidates = torch.empty_like(candidates) if to_dot is not None else torch.zeros_like(candidates)
         # the slope of a norm is the unit vector; at zero, where there is none, zero
         share = None if to_norm is None else torch.where(norm > 0, to_norm / norm, 0.0)[..., None]  # [P, U, 1]
-        for part in parts(count, candidates[0].numel()):
+        for part in parts(count, candidates[0].numel(), candidates.device):
             here, slope = candidates[part], to_candidates[part]  # [c, U, a], [c, U, a]
             if to_dot is not None:
                 first, by_relation = to_dot[:relations, :, part], here.transpose(0, 1)  # [U, w, c], [U, c, a]

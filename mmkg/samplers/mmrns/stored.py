@@ -43,7 +43,7 @@ class Projected(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight, bias, features, ids):  # noqa: D102 - the class says it
         out = weight.new_empty(ids.numel(), features.shape[1], len(weight))  # [n, R, a]
-        for part in parts(len(out), features.shape[1] * features.shape[2]):
+        for part in parts(len(out), features.shape[1] * features.shape[2], out.device):
             values, _ = features.gather(ids[part])  # [c, R, D]
             torch.addmm(bias, values.flatten(0, 1).to(weight.dtype), weight.T, out=out[part].flatten(0, 1))
         ctx.features, ctx.ids, ctx.dtype = features, ids, weight.dtype
@@ -54,7 +54,7 @@ class Projected(torch.autograd.Function):
     def backward(ctx, slope):  # noqa: D102
         slope = slope.contiguous()  # [n, R, a]
         to_weight = slope.new_zeros(slope.shape[-1], ctx.features.shape[2])  # [a, D]
-        for part in parts(len(slope), ctx.features.shape[1] * ctx.features.shape[2]):
+        for part in parts(len(slope), ctx.features.shape[1] * ctx.features.shape[2], slope.device):
             values, _ = ctx.features.gather(ctx.ids[part])  # [c, R, D]
             to_weight.addmm_(slope[part].flatten(0, 1).T, values.flatten(0, 1).to(slope.dtype))
         return to_weight, slope.sum((0, 1)), None, None

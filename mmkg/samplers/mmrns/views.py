@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmkg.samplers.mmrns.kca import KCA
+from mmkg.samplers.mmrns.memory import fits
 from mmkg.samplers.mmrns.similarity import Grouping, cosine, norms
 from mmkg.samplers.mmrns.stored import Stored
 from mmkg.samplers.mmrns.structure import StructureGate
@@ -17,7 +18,8 @@ class Views(torch.nn.Module):
     """Holds KCA, the structure gate and the features, and compares positives with candidates.
 
     Features are gathered by ids in each step, so that they may stay memory-mapped on disk; they are no part of the
-    module's state. Those in memory follow the module to its device; a GPU waits in each step for those on disk.
+    module's state. Those in memory follow the module to its device, and to a GPU those on disk as well, as long as half
+    of what is free there holds them; it would wait in each step for those left on disk.
 
     Args:
         entity_dim: Width ``d`` of an entity's embedding.
@@ -72,11 +74,12 @@ class Views(torch.nn.Module):
             self.register_buffer(f"{name}_present", _present(features), persistent=False)  # [N]
 
     def _apply(self, fn, recurse=True):
-        """Move (or cast) the module, and features in memory to where it lies; those on disk are read from there."""
+        """Move (or cast) the module, and to where it lies the features that may follow."""
         super()._apply(fn, recurse)
         device = next(self.parameters()).device
-        moved = {name: f.to(device) for name, f in self.features.items() if isinstance(f.values, Tensor)}
-        self.features |= moved
+        for name, features in self.features.items():
+            if isinstance(features.values, Tensor) or (device.type == "cuda" and fits(features.values.nbytes, device)):
+                self.features[name] = features.to(device)
         return self
 
     def check_widths(self, entity: Tensor, relation: Tensor) -> None:
