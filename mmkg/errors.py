@@ -63,3 +63,11 @@ class NumericsError(MMKGError, ArithmeticError):
     ) -> None:
         self.step, self.triples, self.checkpoint = step, triples, checkpoint
         super().__init__(message)
+
+
+class OutOfMemory(MMKGError, MemoryError):
+    """Memory ran out even for the smallest portion of some work."""
+
+
+class ProcessLost(MMKGError, ConnectionError):
+    """Another process of the same training ended or fell silent."""

@@ -78,6 +78,13 @@ class Negatives:
         """What a scorer is to score: the embeddings where there are any, the ids otherwise."""
         return self.ids if self.embeddings is None else self.embeddings
 
+    def rows(self, where: slice) -> Negatives:
+        """Those of some rows of the batch; only for negatives without a cache, which nobody else can divide."""
+        if self.cache is not None:
+            raise ValueError("negatives with a cache cannot be divided")
+        optional = (None if x is None else x[where] for x in (self.embeddings, self.log_prob))
+        return Negatives(self.ids[where], self.valid[where], *optional)
+
 
 @dataclass
 class Features:

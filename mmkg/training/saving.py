@@ -21,7 +21,7 @@ FREE = ("keep_checkpoints", "memory_mb")
 
 
 def save(trainer: Trainer) -> None:
-    """Write a trainer's state as the checkpoint of its step."""
+    """Write a trainer's state as the checkpoint of its step; of several processes all call it and the first writes."""
     tensors, optimizer_meta = {}, []
     for name, module in trainer.modules.items():
         tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
@@ -33,9 +33,12 @@ def save(trainer: Trainer) -> None:
     random, place = trainer.questions.state()
     tensors |= {f"random.{k}": v for k, v in random.items()}
     tensors |= {
-        "random.sampling": trainer.generator.get_state(),
         "random.torch": torch.get_rng_state(),
     }
+    for number, state in enumerate(trainer.processes.gather(trainer.generator.get_state())):
+        tensors[_sampling(number)] = state
+    if not trainer.processes.first:
+        return
     scaler = trainer.accelerator.scaler
     meta = {
         "step": trainer.step,
@@ -48,9 +51,15 @@ def save(trainer: Trainer) -> None:
         "losses": trainer.losses,
         "config": asdict(trainer.config),
         "identity": trainer.identity,
+        "portions": {"parts": trainer.gradients.parts, "chunk": getattr(trainer.sampler, "chunk_size", None)},
     }
     save_names(trainer.checkpoints.folder, trainer.names)
     trainer.checkpoints.save(trainer.step, tensors, meta)
+
+
+def _sampling(number: int) -> str:
+    """Name of a process's source of randomness."""
+    return "random.sampling" if number == 0 else f"random.sampling.{number}"
 
 
 def restore(trainer: Trainer) -> None:
@@ -86,7 +95,15 @@ def restore(trainer: Trainer) -> None:
     if trainer.accelerator.scaler is not None and meta["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(meta["scaler"])
     trainer.questions.restore(under("random."), meta["place"])
-    trainer.generator.set_state(tensors["random.sampling"])
+    own = _sampling(trainer.processes.number)
+    if own in tensors:  # else there were fewer processes then; those of now that read ids alone draw as the first
+        trainer.generator.set_state(tensors[own])
+    elif trainer.sampler is None or trainer.sampler.reads_ids_alone:
+        trainer.generator.set_state(tensors[_sampling(0)])
+    portions = meta.get("portions", {})
+    trainer.gradients.parts = portions.get("parts", 1)
+    if portions.get("chunk") is not None and hasattr(trainer.sampler, "chunk_size"):
+        trainer.sampler.chunk_size = portions["chunk"]
     torch.set_rng_state(tensors["random.torch"])
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]
     trainer.result = TrainResult(**({"steps_per_epoch": trainer.result.steps_per_epoch} | meta["result"]))
