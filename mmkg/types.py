@@ -49,6 +49,11 @@ class Batch:
         weight = None if self.weight is None else self.weight[keep]
         return Batch(self.head[keep], self.relation[keep], self.tail[keep], weight)
 
+    def rows(self, where: slice) -> Batch:
+        """Some triples one after the other, with their weights."""
+        columns = (self.head, self.relation, self.tail, self.weight)
+        return Batch(*(None if column is None else column[where] for column in columns))
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device; a GPU gets it without the host's waiting."""
         columns = (self.head, self.relation, self.tail, self.weight)

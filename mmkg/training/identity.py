@@ -123,7 +123,7 @@ def _of_module(module: torch.nn.Module) -> dict:
 
 
 def _of_tensor(ids: Tensor) -> str:
-    return hashlib.blake2b(ids.cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+    return hashlib.blake2b(ids.cpu().contiguous().numpy(), digest_size=8).hexdigest()
 
 
 def _of_names(names: Sequence[str]) -> str:

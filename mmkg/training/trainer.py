@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -87,7 +88,7 @@ class Trainer:
             raise DataError("the validation split is empty", cure="give one, or set validate_every to 0")
         facts = Facts.from_data(data, ("train",)).to("cpu")  # on the host, where questions are made
         self.facts = facts.to(self.device)
-        self.validation_filter = Facts.from_data(data, ("train", "val")).to(self.device)
+        self._data = data
         # several processes draw the same and take their rows, or each its own
         own = self.processes.number if self.sampler is not None and not self.sampler.reads_ids_alone else 0
         drawing = "negatives" if own == 0 else f"negatives of process {own}"
@@ -217,6 +218,11 @@ class Trainer:
             bar.write(f"step {self.step}: loss {mean_loss:.4f}, validation MRR {found['mrr']:.4f}")
         for callback in self.callbacks:
             callback.on_validation(self, self.step, found)
+
+    @cached_property
+    def validation_filter(self) -> Facts:
+        """What validation filters out; made when first asked for, as it is as large as the train facts."""
+        return Facts.from_data(self._data, ("train", "val")).to(self.device)
 
     def _last_good(self) -> Path | None:
         return None if self.checkpoints is None else self.checkpoints.newest()
