@@ -10,7 +10,6 @@ from torch import Tensor
 from mmkg.graph.facts import Facts
 from mmkg.types import Batch, Side
 
-
 MANY = 2**18
 """Entities from which shuffling all of them for a pool takes longer than the rest of a plan."""
 
