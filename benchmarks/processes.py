@@ -26,14 +26,17 @@ import time
 from pathlib import Path
 
 import torch
+from torch.distributed.device_mesh import init_device_mesh
 
 from benchmarks.kills import ENTITIES, graph
 from mmkg.errors import ProcessLost
-from mmkg.evaluation import metrics, rank, rank_together
+from mmkg.evaluation import metrics, rank, rank_together, score_side
 from mmkg.graph import Facts
 from mmkg.samplers import BernoulliSampler, UniformSampler
 from mmkg.scorers import DistMult, RotatE
 from mmkg.training import Callback, Checkpoints, OneVsAll, SelfAdversarial, TrainConfig, Trainer
+from mmkg.training.row_sharding import local_rows, shard_entities
+from mmkg.types import Batch
 
 CONTEXT = multiprocessing.get_context("forkserver")
 WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all")
@@ -98,6 +101,44 @@ def train(way: str, steps: int, folder: str | None, resume: bool, seen, place: t
     answers.send(told | {"steps": result.steps, "history": history, "processes": begun.processes.count})
 
 
+def train_spread(steps: int, place: tuple[int, int, int], answers) -> None:
+    """What each process does whose entity table is spread by rows, or the only one, whose is not."""
+    number, count, _ = place
+    join(*place)
+    data = graph()
+    triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
+    train, test = triples[data.train_mask], triples[data.test_mask]
+    facts, known = Facts.from_data(data), Facts.from_data(data, ("train", "val", "test"))
+    torch.manual_seed(7)
+    model, sampler, objective = RotatE(ENTITIES, 4, 16), UniformSampler(ENTITIES, 8), SelfAdversarial()
+    if count > 1:
+        torch.distributed.init_process_group("gloo")
+        shard_entities(model, init_device_mesh("cpu", (count,)))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    generator, losses = torch.Generator().manual_seed(0), []
+    for _ in range(steps):
+        rows = torch.randint(len(train), (30,), generator=generator)
+        batch = Batch(*train[rows].unbind(1))
+        negatives = sampler.sample(batch, "tail", model, facts, generator)
+        positive, scores = (
+            model(batch.head, batch.relation, batch.tail),
+            score_side(model, batch, "tail", negatives.ids),
+        )
+        loss = objective(positive, scores, negatives.valid)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    ranks = rank_together(model, test, known)
+    kept = local_rows(model).detach()
+    states = optimizer.state[model.node_emb.weight]["exp_avg"]
+    state_rows = len(states.to_local()) if count > 1 else len(states)
+    told = {"losses": losses, "metrics": metrics(ranks), "rows": len(kept), "state_rows": state_rows}
+    answers.send(told | {"weight": kept.tolist(), "ranks": ranks.realistic.tolist()})
+    if count > 1:
+        torch.distributed.destroy_process_group()
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as found:
@@ -110,11 +151,13 @@ class Started:
 
     def __init__(self, way: str, count: int, steps: int, folder: str | None = None, resume: bool = False) -> None:
         port, self.seen = free_port(), CONTEXT.Value("i", 0, lock=False)
+        work = train_spread if way == "spread" else train
         self.processes, self.answers = [], []
         for number in range(count):
             receiver, sender = CONTEXT.Pipe(duplex=False)
-            args = (way, steps, folder, resume, self.seen, (number, count, port), sender)
-            self.processes.append(CONTEXT.Process(target=train, args=args, daemon=True))
+            place = (number, count, port)
+            args = (steps, place, sender) if way == "spread" else (way, steps, folder, resume, self.seen, place, sender)
+            self.processes.append(CONTEXT.Process(target=work, args=args, daemon=True))
             self.processes[-1].start()
             sender.close()
             self.answers.append(receiver)
@@ -146,6 +189,23 @@ def compare(way: str, steps: int) -> dict:
     }
 
 
+def compare_spread(steps: int) -> dict:
+    """A table in one process beside one whose rows are spread over two."""
+    (one,) = Started("spread", 1, steps).told()
+    two = Started("spread", 2, steps).told()
+    rows = torch.tensor([row for part in two for row in part["weight"]])  # [N, d]
+    return {
+        "way": "rows of the entity table spread by DTensor",
+        "steps": steps,
+        "rows_held": [part["rows"] for part in two],
+        "rows_of_adams_state_held": [part["state_rows"] for part in two],
+        "losses_differ_by": max(abs(a - b) for a, b in zip(one["losses"], two[0]["losses"], strict=True)),
+        "weights_differ_by": float((rows - torch.tensor(one["weight"])).abs().max()),
+        "metrics_differ_by": max(abs(one["metrics"][k] - two[1]["metrics"][k]) for k in one["metrics"] if k != "mr"),
+        "ranks_equal": one["ranks"] == two[0]["ranks"] == two[1]["ranks"],
+    }
+
+
 def kill(way: str) -> dict:
     """Kill the second of two in the middle, then go on with one."""
     with tempfile.TemporaryDirectory() as folder:
@@ -167,12 +227,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--kill", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--spread", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
     CONTEXT.set_forkserver_preload(["mmkg.samplers", "mmkg.scorers", "mmkg.training"])
     rows = [compare(way, args.steps) for way in args.ways]
     print(json.dumps(rows, indent=1), flush=True)
     good = all(row["metrics_differ_by"] <= TOLERANCE and row["ranking_together_equals_alone"] for row in rows)
     good = good and all(row["both_hold_the_same_weights"] and row["processes"] == 2 for row in rows)
+    if args.spread:
+        found = compare_spread(args.steps)
+        print(json.dumps(found, indent=1), flush=True)
+        good = good and found["metrics_differ_by"] <= TOLERANCE and max(found["rows_held"]) == ENTITIES // 2
     if args.kill:
         found = kill(args.ways[0])
         print(json.dumps(found, indent=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -13,6 +15,13 @@ from mmkg.evaluation.twins import twins
 from mmkg.graph import Facts
 from mmkg.scorers import Scorer
 from mmkg.types import SIDES, Batch, Ranks, Side
+
+if dist.is_available():
+    from torch.distributed.tensor import DTensor
+else:  # nothing is spread there
+
+    class DTensor:
+        """What no tensor is."""
 
 
 def rank_together(
@@ -49,7 +58,8 @@ def rank_together(
     check_questions(triples, facts, sides)
     facts = facts.to(triples.device)
     with asking(model) as asked:
-        share = _Share(asked.entity_table(), dist.get_rank(), count)
+        table = asked.entity_table()
+        share = _spread(table) if isinstance(table, DTensor) else _shared(table, dist.get_rank(), count)
         parts = [_count_side(asked, triples, facts, side, share, memory_mb) for side in sides]
     counts = torch.cat(parts, dim=1)  # [3, Q * sides]
     dist.all_reduce(counts)
@@ -67,23 +77,50 @@ def rank_together(
     )
 
 
+@dataclass
 class _Share:
-    """The entities of one process: a range, with all that repeat one of it and without those that repeat another."""
+    """The entities of one process.
 
-    def __init__(self, table: Tensor, number: int, count: int) -> None:
-        size = len(table)
-        start, stop = size * number // count, size * (number + 1) // count
-        copies, firsts = twins(table)  # [D], [D]
-        first = torch.arange(size, device=table.device)  # [N]
-        first[copies] = firsts
-        ids = ((first >= start) & (first < stop)).nonzero()[:, 0]  # [n]
-        self.table, self.most = table, -(-size // count)
-        plain = len(ids) == stop - start and (not len(ids) or (ids[0] == start and ids[-1] == stop - 1))
-        self.own = table[start:stop] if plain else table[ids]  # [n, d], a view where it can be
-        self.place = torch.full((size,), -1, device=table.device)  # [N], column of each entity
-        self.place[ids] = torch.arange(len(ids), device=table.device)
-        here = self.place[copies] >= 0  # [D]
-        self.copies, self.firsts = self.place[copies[here]], self.place[firsts[here]]  # [D'], [D']
+    Args:
+        own: Their embeddings, shape ``[n, d]``.
+        place: Column of each entity among them, -1 if it is another process's, shape ``[N]``.
+        most: The most that any process has.
+        copies: Columns that repeat another, shape ``[D]``.
+        firsts: Those that they repeat, shape ``[D]``.
+    """
+
+    own: Tensor
+    place: Tensor
+    most: int
+    copies: Tensor
+    firsts: Tensor
+
+
+def _shared(table: Tensor, number: int, count: int) -> _Share:
+    """Of a table ``[N, d]`` that all hold: a range, with all that repeat one of it and without those of another."""
+    size = len(table)
+    start, stop = size * number // count, size * (number + 1) // count
+    copies, firsts = twins(table)  # [D], [D]
+    first = torch.arange(size, device=table.device)  # [N]
+    first[copies] = firsts
+    ids = ((first >= start) & (first < stop)).nonzero()[:, 0]  # [n]
+    plain = len(ids) == stop - start and bool((ids == torch.arange(start, stop, device=ids.device)).all())
+    own = table[start:stop] if plain else table[ids]  # [n, d], a view where it can be
+    place = torch.full((size,), -1, device=table.device)  # [N]
+    place[ids] = torch.arange(len(ids), device=table.device)
+    here = place[copies] >= 0  # [D]
+    return _Share(own, place, -(-size // count), place[copies[here]], place[firsts[here]])
+
+
+def _spread(table: DTensor) -> _Share:
+    """Of a table whose rows are spread: what lies here. Rows that repeat one of another process are not known."""
+    own = table.to_local()  # [n, d]
+    sizes: list = [None] * dist.get_world_size()
+    dist.all_gather_object(sizes, len(own))
+    start = sum(sizes[: dist.get_rank()])
+    place = torch.full((len(table),), -1, device=own.device)  # [N]
+    place[start : start + len(own)] = torch.arange(len(own), device=own.device)
+    return _Share(own, place, max(sizes), *twins(own))
 
 
 def _count_side(model: Scorer, triples: Tensor, facts: Facts, side: Side, share: _Share, memory_mb: float) -> Tensor:
@@ -122,7 +159,7 @@ def _count_side(model: Scorer, triples: Tensor, facts: Facts, side: Side, share:
 def _scores(model: Scorer, part: Batch, side: Side, share: _Share) -> Tensor:
     """Scores ``[b, n]`` of this process's entities, in float32 or float64."""
     relation, way = model.relation(part.relation, side), model.way(side)  # [b, d_r]
-    query = model.query(share.table[part.anchor(side)], relation, way)  # [b, d]
+    query = model.query(model.entity(part.anchor(side)), relation, way)  # [b, d]; all ask for the same entities
     scores = model.match_shared(query, share.own, relation, way)  # [b, n]
     scores[:, share.copies] = scores[:, share.firsts]
     return scores if scores.dtype == torch.float64 else scores.float()
