@@ -103,7 +103,7 @@ def train(way: str, steps: int, folder: str | None, resume: bool, seen, place: t
 
 def train_spread(steps: int, place: tuple[int, int, int], answers) -> None:
     """What each process does whose entity table is spread by rows, or the only one, whose is not."""
-    number, count, _ = place
+    count = place[1]
     join(*place)
     data = graph()
     triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
@@ -234,14 +234,14 @@ def main() -> None:
     print(json.dumps(rows, indent=1), flush=True)
     good = all(row["metrics_differ_by"] <= TOLERANCE and row["ranking_together_equals_alone"] for row in rows)
     good = good and all(row["both_hold_the_same_weights"] and row["processes"] == 2 for row in rows)
-    if args.spread:
-        found = compare_spread(args.steps)
-        print(json.dumps(found, indent=1), flush=True)
-        good = good and found["metrics_differ_by"] <= TOLERANCE and max(found["rows_held"]) == ENTITIES // 2
     if args.kill:
         found = kill(args.ways[0])
         print(json.dumps(found, indent=1))
         good = good and found["first_ended_after_s"] < PATIENCE and found["it_said"] is not None
+    if args.spread:
+        found = compare_spread(args.steps)
+        print(json.dumps(found, indent=1), flush=True)
+        good = good and found["metrics_differ_by"] <= TOLERANCE and max(found["rows_held"]) == ENTITIES // 2
     sys.exit(not good)
 
 

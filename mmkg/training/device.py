@@ -32,7 +32,7 @@ def accelerator_of(precision: str) -> Accelerator:
         raise DataError("precision fp16 needs a GPU", cure="choose bf16, or no for float32")
     try:
         handlers = [
-            # which of a sampler's parameters take part depends on the objective; its buffers are each process's own
+            # which of a sampler's parameters take part in a step depends on the step
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False),
             InitProcessGroupKwargs(timeout=SILENCE),
         ]

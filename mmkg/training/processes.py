@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,11 @@ class Processes:
 
         All begin with the first one's parameters; gradients are means over processes.
         """
-        return module if self.count == 1 else self.accelerator.prepare(module)
+        if self.count == 1:
+            return module
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of an option that has another name in later versions
+            return self.accelerator.prepare(module)  # a sampler's buffers stay each process's own
 
     def sum(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sums of scalars over processes, by name; the names are the same in all."""
