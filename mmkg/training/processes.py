@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mmkg.errors import MMKGError, ProcessLost
+
+
+def process_number() -> int:
+    """Number of this process among those that ``torchrun`` or ``accelerate launch`` started; 0 where none was."""
+    return int(os.environ.get("RANK", "0"))
+
 
 LOST = re.compile(r"gloo|nccl|peer|timed? ?out|timeout|connection|socket", re.IGNORECASE)
 
