@@ -50,7 +50,7 @@ def rank_together(
         NumericsError: In all, if a score is NaN or infinite in one.
         ValueError: As :func:`mmkg.evaluation.rank`.
     """
-    count = dist.get_world_size() if dist.is_initialized() else 1
+    count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     if count == 1 or facts.num_nodes < count or not isinstance(model, Scorer):
         return rank(model, triples, facts, sides=sides, memory_mb=memory_mb)
     if not memory_mb > 0:
