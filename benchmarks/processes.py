@@ -41,6 +41,7 @@ from mmkg.types import Batch
 CONTEXT = multiprocessing.get_context("forkserver")
 WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all")
 TOLERANCE, PATIENCE = 1e-5, 30.0
+STEPS = 150  # of the run one of whose processes is killed
 
 
 class Tell(Callback):
@@ -207,9 +208,9 @@ def compare_spread(steps: int) -> dict:
 
 
 def kill(way: str) -> dict:
-    """Kill the second of two in the middle, then go on with one."""
+    """Kill the second of two in the middle, then go on with one, and compare with one that nobody disturbed."""
     with tempfile.TemporaryDirectory() as folder:
-        started = Started(way, 2, 10**6, folder)
+        started = Started(way, 2, STEPS, folder)
         while started.seen.value < 25:  # two checkpoints
             time.sleep(0.05)
         started.processes[1].kill()
@@ -219,7 +220,14 @@ def kill(way: str) -> dict:
         lived = time.monotonic() - begun
         started.processes[0].kill()
         last = int(Checkpoints(Path(folder)).newest().stem.removeprefix("step-"))
-        return {"first_ended_after_s": round(lived, 2), "it_said": told.get("lost"), "last_checkpoint": last}
+        (resumed,), (whole,) = Started(way, 1, STEPS, folder, resume=True).told(), Started(way, 1, STEPS).told()
+        return {
+            "first_ended_after_s": round(lived, 2),
+            "it_said": told.get("lost"),
+            "last_checkpoint": last,
+            "resumed_to": resumed["steps"],
+            "metrics_differ_by": max(abs(whole["metrics"][k] - v) for k, v in resumed["metrics"].items() if k != "mr"),
+        }
 
 
 def main() -> None:
@@ -238,6 +246,7 @@ def main() -> None:
         found = kill(args.ways[0])
         print(json.dumps(found, indent=1))
         good = good and found["first_ended_after_s"] < PATIENCE and found["it_said"] is not None
+        good = good and found["resumed_to"] == STEPS and found["metrics_differ_by"] <= TOLERANCE
     if args.spread:
         found = compare_spread(args.steps)
         print(json.dumps(found, indent=1), flush=True)

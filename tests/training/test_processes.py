@@ -32,6 +32,8 @@ def test_two_processes_are_as_one_and_one_alone_says_so():
     assert killed["first_ended_after_s"] < 30
     assert "process 0 of 2 lost contact with another one" in killed["it_said"]
     assert f"step-{killed['last_checkpoint']:08d}" in killed["it_said"]
+    assert killed["resumed_to"] == 150
+    assert killed["metrics_differ_by"] <= 1e-5
     assert spread["rows_held"] == spread["rows_of_adams_state_held"] == [30, 30]
     assert spread["weights_differ_by"] < 1e-4
     assert spread["metrics_differ_by"] <= 1e-5
