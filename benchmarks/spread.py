@@ -103,7 +103,8 @@ def main() -> None:
                 processes[-1].start()
                 sender.close()
                 receivers.append(receiver)
-            rows.append([receiver.recv() for receiver in receivers][0])
+            first, _ = (receiver.recv() for receiver in receivers)
+            rows.append(first)
             for process in processes:
                 process.join()
             print(json.dumps({k: round(v, 2) if isinstance(v, float) else v for k, v in rows[-1].items()}), flush=True)
