@@ -22,7 +22,7 @@ def subsampling_weights(triples: Tensor) -> Tensor:
     total = torch.zeros(len(triples), device=triples.device)
     for one, other in ((0, 1), (1, 2)):
         # one number for two ids: sorting rows takes many times as long
-        key = triples[:, one] * (triples[:, other].max() + 1) + triples[:, other]  # [E]
+        key = triples[:, one] * (triples[:, other].amax() + 1 if len(triples) else 1) + triples[:, other]  # [E]
         _, question, count = torch.unique(key, return_inverse=True, return_counts=True)
         total += count[question] + 3  # [E]
     return total.rsqrt()
