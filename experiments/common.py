@@ -7,6 +7,8 @@ import datetime
 import hashlib
 import json
 import math
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +72,42 @@ class Probe(Callback):
         return {"first_50": first, "last_50": last, "ratio": last / first}
 
 
+class Cost(Callback):
+    """CPU seconds of a training step: validation, checkpoints and the first step of each session left out.
+
+    CPU time counts what this process did; wall-clock on a shared machine counts what others did as well. It is kept
+    beside the checkpoints, so that a run that was stopped and taken up again knows all of it.
+
+    Args:
+        path: JSON file in the run's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.seconds, self.steps = path, 0.0, 0
+        self._last: float | None = None
+        self._began = False
+
+    def on_step(self, trainer, step, losses):
+        """Time the step, if it began where the last one ended."""
+        now = time.process_time()
+        if not self._began and step > 1 and self.path.exists():
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+            self.seconds, self.steps = before["cpu_seconds"], before["steps_timed"]
+        if self._last is not None:
+            self.seconds, self.steps = self.seconds + now - self._last, self.steps + 1
+        self._last, self._began = now, True
+
+    def on_validation(self, trainer, step, metrics):
+        """Validation is no part of a step."""
+        self._last = time.process_time()
+
+    def on_checkpoint(self, trainer, step):
+        """Keep what was timed; the step after it would count the saving."""
+        self._last = None
+        each = self.seconds / self.steps if self.steps else None
+        write_json(self.path, {"cpu_seconds": self.seconds, "steps_timed": self.steps, "cpu_seconds_a_step": each})
+
+
 def record(
     run: Run,
     variant: str,
@@ -80,6 +118,7 @@ def record(
     looks: Path,
     probe: Probe | None = None,
     chosen_by: Run | None = None,
+    extra: Callable[[Run], dict] | None = None,
 ) -> dict:
     """Evaluate a run and give one entry for it: its own record, and what was evaluated.
 
@@ -92,6 +131,7 @@ def record(
         looks: CSV file to which a look at the test split is added.
         probe: A probe that looked on, if there was one. Its summary is kept in the run's folder.
         chosen_by: Of a refit, the run whose validation chose its settings; that validation stands in the entry.
+        extra: What else is to stand in the entry; asked once the run is evaluated.
     """
     entry = {"variant": variant} | json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
     judge = chosen_by or run
@@ -113,6 +153,8 @@ def record(
         write_json(kept, summary)
     if kept.exists():
         entry["probe_loss"] = json.loads(kept.read_text(encoding="utf-8"))
+    if extra is not None:
+        entry |= extra(run)
     if results is not None:
         results.mkdir(parents=True, exist_ok=True)
         write_json(results / f"{name}.json", entry)

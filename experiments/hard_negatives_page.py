@@ -88,10 +88,7 @@ def page(entry: dict) -> list[str]:
     )
     told += "lower bounds: many truths stand in no split. The gradient is that on a question's negatives, 0.5 at most. "
     told += f"{entry['device']}, PyTorch {entry['versions']['torch']}, {entry['date']}."
-    left = (
-        f" Left out, as this version has no such sampler: {', '.join(entry['left_out'])}." if entry["left_out"] else ""
-    )
-    return [*lines, "", told + left, ""]
+    return [*lines, "", told, ""]
 
 
 def over_seeds(entry: dict, table: str) -> pd.DataFrame:

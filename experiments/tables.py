@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import RESULTS, mean_sd
+from comparison import caption, terms
+from comparison import rows as comparison_rows
 from patterns import row
 from unseen import CONTROLS, VARIANTS
 from unseen import rows as unseen_rows
@@ -156,8 +158,52 @@ def recipes() -> str:
     return "\n".join([*lines, "", f"*{told}*"])
 
 
+def compare() -> str:
+    """Every way to find negatives beside every other, a table for each dataset and scorer that was run."""
+    entries = load(RESULTS / "compare")
+    if not entries:
+        return "Not run yet."
+    parts = []
+    for dataset, scorer in sorted(
+        {(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k)
+    ):
+        mine = [e for e in entries if (e["dataset"], e["scorer"]) == (dataset, scorer)]
+        table = comparison_rows(mine)
+        columns = list(table[0])
+        lines = [f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
+        lines += [f"| {' | '.join(cells.get(c, '') for c in columns)} |" for cells in table]
+        at = terms(next(e for e in mine if "steps" in e["budget"]))
+        told = f"{dataset}, {scorer}, dim {at['dim']}: {at['steps']} steps of {at['batch_size']} triples with"
+        told += (
+            f" {at['negatives']} negatives (MMRNS: out of {at['pool']}), after {at['warm_up_steps']} steps with uniform"
+        )
+        told += f" ones. {told_once(mine, 'date')}, {told_once(mine, 'device')} of a shared, busy machine."
+        parts.append("\n".join([*lines, "", f"*{told}*"]))
+    return "\n\n".join([*parts, f"*{caption()}*"])
+
+
+def straight_through() -> str:
+    """Cosines of the straight-through gradient with the exact one, by scorer."""
+    found = json.loads((RESULTS / "straight_through" / "worldmoji.json").read_text(encoding="utf-8"))
+    lines = [
+        "| scorer | validation MRR | cosine, equal logits | opposed | cosine, logits by score | opposed |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in dict.fromkeys(r["scorer"] for r in found["rows"]):
+        rows = [r for r in found["rows"] if r["scorer"] == name]
+        cells = [name, mean_sd([r["valid_mrr"] for r in rows], 3)]
+        for kind in ("uniform", "by score"):
+            cells.append(mean_sd([r[kind]["mean_cosine"] for r in rows], 2))
+            cells.append(f"{sum(r[kind]['opposed'] for r in rows) / len(rows):.0%}")
+        lines.append(f"| {' | '.join(cells)} |")
+    s = found["settings"]
+    told = f"WorldMoji, {s['questions']} questions about tails a seed, pools of {s['pool']}, gradients averaged over"
+    told += f" {s['draws']} draws; seeds {', '.join(map(str, s['seeds']))}. {found['device']}, {found['date']}."
+    return "\n".join([*lines, "", f"*{told}*"])
+
+
 TABLES = {"worldmoji": worldmoji, "db15k": db15k, "patterns": patterns, "unseen": unseen, "linking": linking}
-PAGES = {README: TABLES, RECIPES: {"recipes": recipes}}
+PAGES = {README: TABLES, RECIPES: {"recipes": recipes, "compare": compare, "straight_through": straight_through}}
 
 
 def render(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:

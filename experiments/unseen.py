@@ -1,7 +1,8 @@
-"""Entities that a model has never seen: what texts, pictures and a few triples of them are worth.
+r"""Entities that a model has never seen: what texts, pictures and a few triples of them are worth.
 
     python experiments/unseen.py --seeds 0 1 2 --final --record
-    MMKG_RAW=… python experiments/unseen.py --dataset fb15k_237 --variants text --fraction 0.01 --final --record
+    MMKG_RAW=… python experiments/unseen.py --dataset fb15k_237 --variants text "triples alone" --fraction 0.01 \
+        --steps 800 --batch-size 500 --both-sides --precision bf16 --pulls 0 1 --seeds 0 1 2 --final --record
 
 Of each seed's split, a share of the entities is held out whole. A ComplEx is trained on the rest, alone or fused with
 features, and selected on the validation triples between known entities. Then the unseen entities get embeddings from
@@ -38,6 +39,7 @@ from mmkg.scorers import ComplEx, Extended, UnseenEntities, fuse
 from mmkg.scorers.adaptation import adapt
 from mmkg.scorers.pooling import MeanPooling
 from mmkg.training import OneVsAll, TrainConfig, Trainer, stream
+from mmkg.training.config import PRECISIONS
 from mmkg.types import Features
 
 SHOTS = (0, 1, 5)
@@ -59,6 +61,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fraction", type=float, default=0.1, help="of entities held out; default %(default)s")
     parser.add_argument("--dim", type=int, default=100, help="default %(default)s")
     parser.add_argument("--steps", type=int, default=300, help="of training; default %(default)s")
+    parser.add_argument("--batch-size", type=int, default=256, help="triples a step; default %(default)s")
+    parser.add_argument("--both-sides", action="store_true", help="each step asks on both sides; else they take turns")
+    parser.add_argument("--precision", default="no", choices=PRECISIONS, help="of training's products; default float32")
     parser.add_argument("--adapt-steps", type=int, default=40, help="on the shown triples; default %(default)s")
     parser.add_argument("--rate", type=float, default=0.2, help="of these steps; default %(default)s")
     parser.add_argument("--pulls", type=float, nargs="+", default=list(PULLS), help="to choose from; default 0 0.3 1 3")
@@ -135,7 +140,15 @@ def one(args, dataset, split: InductiveSplit, features: dict[str, Features], var
         fuse(model, {m: split.features(f, known_only=True) for m, f in chosen.items()}, standardise=True)
     every = max(1, args.steps // 3)
     train = TrainConfig(
-        steps=args.steps, batch_size=256, learning_rate=0.01, subsampling=False, validate_every=every, seed=seed
+        steps=args.steps,
+        batch_size=args.batch_size,
+        both_sides=args.both_sides,
+        together=8 if args.both_sides else 1,
+        learning_rate=0.01,
+        subsampling=False,
+        validate_every=every,
+        precision=args.precision,
+        seed=seed,
     )
     result = Trainer(model, None, OneVsAll(), split.known, train, progress=False).fit()
     model.eval()

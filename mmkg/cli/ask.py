@@ -48,13 +48,15 @@ def predict(
 
     Example: mmkg predict runs/fused --new my.png --text "A small country in the Alps." --relation borders
     """
-    from mmkg.run import Run
+    from mmkg.run import NewEntity, Run
 
     loaded = Run.load(run, root=root, progress=False)
     if new is not None or text is not None or fact:
         if head is not None or tail is not None:
             raise typer.BadParameter("a new entity takes the place of --head or --tail: leave them out, see --new-is")
-        _predict_new(loaded, relation, new, text, fact or [], new_is, k, json)
+        facts = [tuple(part.strip() for part in one.split("|")) for one in fact or []]
+        asked = {"new_is": new_is, "k": k, "include_known": not new_only}
+        _predict_new(loaded, relation, NewEntity(new, text, facts), asked, json)
         return
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
@@ -75,16 +77,15 @@ def predict(
         print_table(shown, title=asked)
 
 
-def _predict_new(run, relation: str, new: Path | None, text: str | None, fact: list[str], new_is: str, k: int, json):
+def _predict_new(run, relation: str, new, options: dict, json: bool) -> None:
     """Answers for an entity that the graph does not hold."""
-    from mmkg.run import NewEntity, predict_new
+    from mmkg.run import predict_new
 
-    facts = [tuple(part.strip() for part in one.split("|")) for one in fact]
-    rows = predict_new(run, NewEntity(new, text, facts), relation, new_is=new_is, k=k).to_dict("records")
+    rows = predict_new(run, new, relation, **options).to_dict("records")
     if json:
         print_json(rows)
         return
-    asked = f"new entity, {relation}, ?" if new_is == "head" else f"?, {relation}, new entity"
+    asked = f"new entity, {relation}, ?" if options["new_is"] == "head" else f"?, {relation}, new entity"
     print_table(
         [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows], title=asked
     )

@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmkg.evaluation.twins import twins
 from mmkg.graph import Facts
 from mmkg.types import Batch, Side
+
+COLUMNS_AT_ONCE = 2048
 
 
 class Control(torch.nn.Module):
@@ -94,34 +97,77 @@ class NearestNeighbour(Control):
     r"""What the most similar entity is an example of: its answers, and what is like them.
 
     With :math:`e^* = \arg\max_e x_e^\top x_a` over the entities that the relation has known answers for, the one asked
-    about among them, :math:`s(c) = \max_{t \in A(e^*, r)} x_c^\top x_t`. Known answers of :math:`e^*` score 1.
+    about among them, :math:`s(c) = \max_{t \in A(e^*, r)} x_c^\top x_t`. Known answers of :math:`e^*` score 1, and so
+    does whoever has the vector of one.
+
+    Questions that share :math:`e^*` and relation are answered once, all of a call from one matrix of cosines.
 
     Args:
         facts: What may be looked up.
         vectors: Vectors of all entities, shape ``[N, D]``; zero where an entity has none.
+        memory_mb: The cosines of all pairs of entities are kept from call to call where they take no more than this
+            many MiB; else each call makes those that it needs.
     """
 
-    def __init__(self, facts: Facts, vectors: Tensor) -> None:
+    def __init__(self, facts: Facts, vectors: Tensor, memory_mb: float = 2048.0) -> None:
         super().__init__(facts)
-        self.register_buffer("vectors", _unit(facts, vectors), persistent=False)
+        # a cosine is wrong by 1e-7 in float32, which costs half of what float64 does
+        self.register_buffer("vectors", _unit(facts, vectors).float(), persistent=False)
+        copies, firsts = twins(self.vectors)  # [D], [D]
+        first = torch.arange(facts.num_nodes, device=self.vectors.device)
+        self.register_buffer("first", first.index_copy(0, copies, firsts), persistent=False)  # [N]
+        kept = self.vectors @ self.vectors.T if facts.num_nodes**2 * 4 <= memory_mb * 2**20 else None
+        self.register_buffer("cosines", kept, persistent=False)  # [N, N]
 
     def answers(self, batch: Batch, side: Side) -> Tensor:
         """Cosines ``[B, N]``; all zero where the relation is in no fact."""
-        anchor, scores = batch.anchor(side), self.vectors.new_zeros(len(batch), self.facts.num_nodes)
-        for relation in torch.unique(batch.relation).tolist():
-            rows = (batch.relation == relation).nonzero().flatten()  # [b]
-            asked = torch.tensor([relation], device=anchor.device)
-            known = self.facts.seen(asked, "head" if side == "tail" else "tail")[1]  # [m], who has answers
+        anchor, relation = batch.anchor(side), batch.relation
+        nearest = self._nearest(anchor, relation, side)  # [B], -1 where the relation has no answers for anyone
+        ask = nearest >= 0
+        pair, place = torch.unique(nearest[ask] * self.facts.num_relations + relation[ask], return_inverse=True)
+        of, r = pair // self.facts.num_relations, pair % self.facts.num_relations  # [P], [P]
+        row, answer = self.facts.known(Batch(of, r, of), side)  # [M], [M], rows in order
+        best = self._most_alike(row, answer, len(pair))  # [P, N]
+        scores = best.new_zeros(len(batch), self.facts.num_nodes)
+        scores[ask] = best[place]
+        return scores
+
+    def _nearest(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """Who of those with known answers is most like each entity asked about ``[B]``; the first of equal ones."""
+        found = torch.full_like(anchor, -1)
+        for r in torch.unique(relation).tolist():
+            rows = (relation == r).nonzero().flatten()  # [b]
+            known = self.facts.seen(relation[rows[:1]], "head" if side == "tail" else "tail")[1]  # [m]
             if not len(known):
                 continue
-            like = self.vectors[anchor[rows]] @ self.vectors[known].T  # [b, m]
+            if self.cosines is None:  # equal vectors once, that they come out equal
+                distinct, place = torch.unique(self.first[known], return_inverse=True)  # [m'], [m]
+                like = (self.vectors[anchor[rows]] @ self.vectors[distinct].T)[:, place]  # [b, m]
+            else:
+                like = self.cosines[anchor[rows]][:, self.first[known]]  # [b, m]
             like[anchor[rows, None] == known] = 2.0  # itself, even without a vector
-            for row, nearest in zip(rows.tolist(), known[like.argmax(1)].tolist(), strict=True):
-                one = torch.tensor([nearest], device=anchor.device)
-                answers = self.facts.known(Batch(one, asked, one), side)[1]  # [A]
-                scores[row] = (self.vectors @ self.vectors[answers].T).amax(1)  # [N, A] -> [N]
-                scores[row, answers] = 1.0
-        return scores
+            found[rows] = known[like.argmax(1)]
+        return found
+
+    def _most_alike(self, row: Tensor, answer: Tensor, count: int) -> Tensor:
+        """Largest cosine ``[P, N]`` of all entities to the answers ``[M]`` of each row ``[M]``; every row has some."""
+        best = self.vectors.new_empty(count, self.facts.num_nodes)  # [P, N]
+        ids, place = torch.unique(self.first[answer], return_inverse=True)  # [U], [M]
+        sizes = torch.bincount(row, minlength=count).tolist()
+        for part in torch.arange(self.facts.num_nodes, device=row.device).split(COLUMNS_AT_ONCE):
+            columns = slice(int(part[0]), int(part[-1]) + 1)
+            if self.cosines is None:
+                block, at = self.vectors[ids] @ self.vectors[columns].T, place  # [U, C], [M]
+            else:
+                block, at = self.cosines[:, columns], ids[place]  # [N, C], no copy; [M]
+            for p, mine in enumerate(at.split(sizes)):
+                best[p, columns] = block[mine].amax(0)  # [A, C] -> [C]
+        best.clamp_(max=1.0)  # rounding may have added to it
+        there = self.vectors[answer].any(1)  # [M], who has no vector is like nobody
+        best[row[there], self.first[answer[there]]] = 1.0
+        best = best[:, self.first]  # equal vectors, equal scores
+        best[row, answer] = 1.0
+        return best
 
 
 def _unit(facts: Facts, vectors: Tensor) -> Tensor:

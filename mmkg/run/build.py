@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import warnings
 from collections.abc import Collection
@@ -13,6 +12,7 @@ import torch
 from mmkg.datasets import DB15K, FB15K, MKG_W, MKG_Y, WN18, WN18RR, FB15k_237, MultimodalFolder, MultimodalKG, WorldMoji
 from mmkg.errors import DataError
 from mmkg.run.config import RunConfig
+from mmkg.run.controls import controlled
 from mmkg.run.sampler import check_sampler
 from mmkg.scorers import FUSIONS, SCORERS, Scorer
 from mmkg.training import OBJECTIVES, stream
@@ -77,15 +77,6 @@ def encode_missing(dataset: MultimodalKG, modalities: Collection[str]) -> None:
         dataset.encode_images()
 
 
-def shuffled(features: Features, seed: int) -> Features:
-    """The same rows dealt out anew among the entities that have one: a control in which pictures mean nothing."""
-    holders = features.present.nonzero().flatten()  # [M']
-    order = torch.randperm(len(holders), generator=torch.Generator().manual_seed(stream(seed, "shuffle")))
-    row = features.row.clone()
-    row[holders] = features.row[holders[order]]
-    return dataclasses.replace(features, row=row, provenance={**features.provenance, "shuffled": seed})
-
-
 def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Features]:
     """Features that the sampler of a run looks at, by modality; those that are asked for and missing are told.
 
@@ -99,9 +90,8 @@ def used_features(config: RunConfig, dataset: MultimodalKG) -> dict[str, Feature
         if not chosen and "structure" not in config.sampler.modalities:
             raise DataError(told, cure="add structure to the modalities, or see the dataset's card for how to get them")
         warnings.warn(f"{told}; MMRNS goes without", stacklevel=2)
-    if config.sampler.images == "shuffled" and "image" in chosen:
-        chosen["image"] = shuffled(chosen["image"], config.train.seed)
-    return chosen
+    controls = {"image": config.sampler.images, "text": config.sampler.texts}
+    return {m: controlled(f, controls[m], config.train.seed) for m, f in chosen.items()}
 
 
 def build_scorer(config: RunConfig, num_nodes: int, num_relations: int) -> Scorer:

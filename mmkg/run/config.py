@@ -10,7 +10,7 @@ from mmkg.errors import DataError
 from mmkg.training import OBJECTIVES, TrainConfig
 
 MODALITIES = ("image", "text", "structure")
-CONTROLS = ("real", "shuffled")
+CONTROLS = ("real", "shuffled", "random", "zero", "presence")
 POOL_KINDS = ("random", "typed")
 
 
@@ -21,7 +21,8 @@ class SamplerConfig:
     Args:
         name: Name out of :data:`mmkg.samplers.SAMPLERS`.
         negatives: Negatives for each positive.
-        options: Options of a sampler other than MMRNS, such as ``{"cache_size": 30}`` of NSCaching.
+        options: Options of the sampler that have no name here, such as ``{"cache_size": 30}`` of NSCaching or
+            ``{"use_guide": False}`` of MMRNS.
         pool: Entities among which MMRNS draws at each step; 0 for all.
         pool_kind: "random", one pool for the batch, or "typed", for each relation what the graph shows at that side.
         memory_mb: Memory for what a step of MMRNS keeps of its pool, in MiB; "auto" for half of what is free, None for
@@ -36,7 +37,9 @@ class SamplerConfig:
         gate: Width of the structure gate.
         gate_layers: 1 (the equation) or 2 (the published code).
         modalities: Which similarities count, out of image, text and structure.
-        images: "real", or "shuffled" among the entities that have one: a control.
+        images: "real", or a control: "shuffled" among the entities that have one, "random" noise of the same means and
+            spreads, "zero" for everyone, or "presence": the same for all who have one.
+        texts: Likewise for texts.
     """
 
     name: str = "mmrns"
@@ -56,6 +59,7 @@ class SamplerConfig:
     gate_layers: int = 1
     modalities: tuple[str, ...] = MODALITIES
     images: str = "real"
+    texts: str = "real"
 
     def __post_init__(self) -> None:
         unknown = [m for m in self.modalities if m not in MODALITIES]
@@ -66,8 +70,9 @@ class SamplerConfig:
         words = isinstance(self.memory_mb, str) and self.memory_mb != "auto"
         if words or (isinstance(self.memory_mb, (int, float)) and not self.memory_mb > 0):
             raise DataError(f"memory_mb {self.memory_mb!r}", cure="give MiB above 0, auto, or nothing")
-        if self.images not in CONTROLS:
-            raise DataError(f"images {self.images!r}", cure=f"choose one of {', '.join(CONTROLS)}")
+        for name in ("images", "texts"):
+            if getattr(self, name) not in CONTROLS:
+                raise DataError(f"{name} {getattr(self, name)!r}", cure=f"choose one of {', '.join(CONTROLS)}")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -30,9 +30,11 @@ from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
 from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, process_number, save_tree
+from mmkg.types import Ranks
 
 MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
 LOOKS_FILE = "test_looks.csv"
+RANKS = [field.name for field in fields(Ranks)]
 
 
 class Run:
@@ -205,7 +207,8 @@ class Run:
     def evaluate(self, split: str = "val", *, progress: bool = False) -> dict:
         """Filtered metrics on both sides under three tie rules, against chance, and by group.
 
-        A look at the test split is written down in the run's ``test_looks.csv``.
+        A look at the test split is written down in the run's ``test_looks.csv``. The ranks themselves are kept in
+        ``ranks_<split>.safetensors``, so that two runs can be compared without scoring again.
 
         Args:
             split: "val" (filtered with train and validation facts, and true triples outside all splits) or "test"
@@ -230,9 +233,22 @@ class Run:
         policy = getattr(self.dataset, "split_policy", "as released")
         result = plain({"dataset": self.config.dataset, "split_policy": policy} | found.summary())
         write_json(self.folder / f"evaluation_{split}.json", result)
+        ranks = {name: getattr(found.ranks, name) for name in RANKS}
+        save_tree(self.folder / f"ranks_{split}.safetensors", ranks, {"graph": fingerprint(self.data)})
         if split == "test":
             note_look(self.folder / LOOKS_FILE, self.config.dataset, result)
         return result
+
+    def ranks(self, split: str = "val") -> Ranks:
+        """Ranks of a split's questions, as :meth:`evaluate` found them.
+
+        Raises:
+            DataError: If the split was not evaluated.
+        """
+        path = self.folder / f"ranks_{split}.safetensors"
+        if not path.exists():
+            raise DataError(f"no ranks of {split}", file=self.folder, cure="evaluate the run on it first")
+        return Ranks(**load_tree(path)[0])
 
     def predict(
         self,

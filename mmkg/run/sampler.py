@@ -16,6 +16,10 @@ from mmkg.types import Features
 
 GIVEN = {"self", "num_entities", "num_negatives", "num_relations", "facts", "scorer"}
 """What a sampler gets from the run itself and not from ``SamplerConfig.options``."""
+SAID = {"entity_dim", "relation_dim", "image", "text", "pool", "pool_size", "memory_mb", "attention_dim", "gate_dim"}
+SAID |= {"gate_layers", "epsilon", "tau", "beta", "alpha", "relaxation", "gumbel_gradient", "contrast"}
+SAID |= {"use_image", "use_text", "use_structure"}
+"""What MMRNS gets from the run besides: settings with names of their own, and modalities."""
 
 
 def check_sampler(config: RunConfig) -> None:
@@ -26,7 +30,9 @@ def check_sampler(config: RunConfig) -> None:
     if s.name == "mans" and config.draws_negatives and config.fusion is None:
         problem = "mans exchanges pictures and texts of a model with fused entities, and this run fuses none"
         raise DataError(problem, cure="choose a fusion too: mmkg train --fusion, or RunConfig.fusion")
-    takes = set() if s.name == "mmrns" else set(inspect.signature(SAMPLERS[s.name].__init__).parameters) - GIVEN
+    takes = set(inspect.signature(SAMPLERS[s.name].__init__).parameters) - GIVEN
+    if s.name == "mmrns":
+        takes -= SAID
     if unknown := sorted(set(s.options) - takes):
         told = f"it has {', '.join(sorted(takes))}" if takes else "it has none here"
         raise DataError(f"sampler {s.name} has no option {unknown[0]!r}", cure=f"leave it out; {told}")
@@ -83,4 +89,5 @@ def _mmrns(config: RunConfig, model: Scorer, features: dict[str, Features]) -> M
         gumbel_gradient=s.gumbel_gradient,
         contrast=s.contrast,
         use_structure="structure" in s.modalities,
+        **s.options,
     )

@@ -120,7 +120,14 @@ def with_new(run: Run, new: NewEntity, *, picture_encoder=None, text_encoder=Non
 
 
 def predict_new(
-    run: Run, new: NewEntity, relation: str, *, new_is: str = "head", k: int = 10, **options
+    run: Run,
+    new: NewEntity,
+    relation: str,
+    *,
+    new_is: str = "head",
+    k: int = 10,
+    include_known: bool = True,
+    **options,
 ) -> pd.DataFrame:
     """Answer ``(new, r, ?)`` or ``(?, r, new)``.
 
@@ -130,6 +137,7 @@ def predict_new(
         relation: Name of the relation.
         new_is: "head" or "tail".
         k: How many answers.
+        include_known: Whether the facts that were given may be among the answers.
         **options: Of :func:`with_new`.
 
     Returns:
@@ -143,7 +151,8 @@ def predict_new(
         raise DataError(f"the new entity is the {new_is!r}", cure="choose head or tail")
     number, asked = int(run.data.num_nodes), _seen_relation(run, relation)
     model, facts = with_new(run, new, **options)
-    found = top_k(model, number, asked, "tail" if new_is == "head" else "head", k + 1, facts, include_known=True)
+    side = "tail" if new_is == "head" else "head"
+    found = top_k(model, number, asked, side, k + 1, facts, include_known=include_known)
     keep = (found.ids != number).nonzero().flatten()[:k]  # not itself
     ids = found.ids[keep].tolist()
     return pd.DataFrame(

@@ -52,6 +52,9 @@ def test_answers_and_errors(call, run, tmp_path):
     assert (status, err) == (0, "")
     rows = json.loads(out)
     assert [row["rank"] for row in rows] == [1, 2, 3]
+    status, out, _ = call("predict", run, *about, "--fact", "?|borders|Austria", "--new-only", "--json")
+    assert status == 0
+    assert {row["entity"] for row in json.loads(out)} == {"Paris", "Rome", "Vienna", "France", "Italy"}
     status, out, _ = call("predict", run, *about, "--new-is", "tail")
     assert status == 0
     assert "?, borders, new entity" in out

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mmkg.evaluation import Chance, NearestNeighbour, RelationFrequency, RelationMean, rank
+from mmkg.evaluation import Chance, NearestNeighbour, RelationFrequency, RelationMean, controls, rank
 from mmkg.graph import Facts
 
 N, R = 6, 3
@@ -34,10 +37,73 @@ def test_mean_of_known_answers():
 def test_nearest_neighbour_answers_as_the_most_similar_entity():
     control = NearestNeighbour(FACTS, VECTORS)
     scores = control.score_tails(ids(2), ids(0))[0]  # 2 is most like 0, which has 3
-    torch.testing.assert_close(scores, UNIT @ UNIT[3])
+    torch.testing.assert_close(scores.double(), UNIT @ UNIT[3])
     own = control.score_tails(ids(1), ids(0))[0]  # 1 has answers of its own: 3 and 4
-    torch.testing.assert_close(own, (UNIT @ UNIT[[3, 4]].T).amax(1))
+    torch.testing.assert_close(own.double(), (UNIT @ UNIT[[3, 4]].T).amax(1))
     assert control.score_heads(ids(1), ids(5))[0, 2] == 1.0  # known, though 5 has no vector
+
+
+def plainly(facts, vectors, anchor, relation, side):
+    """What the nearest neighbour says of one question, word for word as it is defined, in float64."""
+    x = F.normalize(vectors.double(), dim=1)
+    head, of, tail = facts.triples()
+    here, there = (head, tail) if side == "tail" else (tail, head)
+    known = sorted(set(here[of == relation].tolist()))
+    scores = [0.0] * len(x)
+    if known:
+        like = [2.0 if e == anchor else float(x[anchor] @ x[e]) for e in known]
+        nearest = known[like.index(max(like))]
+        answers = set(there[(of == relation) & (here == nearest)].tolist())
+        scores = [1.0 if c in answers else max(float(x[c] @ x[t]) for t in answers) for c in range(len(x))]
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("memory_mb", [2048.0, 0.0], ids=["all cosines kept", "none kept"])
+def test_many_questions_at_once_are_answered_as_one_by_one(monkeypatch, memory_mb):
+    monkeypatch.setattr(controls, "COLUMNS_AT_ONCE", 5)
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.integers(2, 12), st.integers(1, 3), st.integers(1, 25), st.integers(0, 9999))
+    def check(nodes, relations, edges, seed):
+        g = torch.Generator().manual_seed(seed)
+        sizes = torch.tensor([nodes, relations, nodes])
+        triples = (torch.rand(edges, 3, generator=g) * sizes).long()
+        # whole numbers whose cosines are exact: twins, opposites and entities without a vector, and many ties
+        axis = torch.randint(0, 3, (nodes,), generator=g)
+        vectors = F.one_hot(axis, 3) * torch.randint(-1, 2, (nodes, 1), generator=g).float()
+        facts = Facts(*triples.unbind(1), nodes, relations)
+        control = NearestNeighbour(facts, vectors, memory_mb)
+        anchor, relation = (torch.rand(2, 9, generator=g) * sizes[:2, None]).long()
+        for side, scores in (
+            ("tail", control.score_tails(anchor, relation)),
+            ("head", control.score_heads(relation, anchor)),
+        ):
+            plain = [plainly(facts, vectors, *q, side) for q in zip(anchor.tolist(), relation.tolist(), strict=True)]
+            torch.testing.assert_close(scores.double(), torch.stack(plain))
+
+    check()
+
+
+@pytest.mark.parametrize("memory_mb", [2048.0, 0.0], ids=["all cosines kept", "none kept"])
+def test_ranks_are_those_of_the_plain_form(memory_mb):
+    g = torch.Generator().manual_seed(0)
+    triples = (torch.rand(300, 3, generator=g) * torch.tensor([40, 4, 40])).long()
+    vectors = torch.randn(40, 16, generator=g)
+    vectors[30:] = vectors[:10]  # twins, which must tie
+    vectors[20] = 0
+    facts, everything = Facts(*triples[:200].unbind(1), 40, 4), Facts(*triples.unbind(1), 40, 4)
+
+    class Plain(controls.Control):
+        def answers(self, batch, side):
+            asked = zip(batch.anchor(side).tolist(), batch.relation.tolist(), strict=True)
+            # equal in truth but for rounding
+            return torch.stack([plainly(facts, vectors, *q, side) for q in asked]).round(decimals=9)
+
+    ours = rank(NearestNeighbour(facts, vectors, memory_mb), triples[200:], everything)
+    plain = rank(Plain(facts), triples[200:], everything)
+    assert torch.equal(ours.optimistic, plain.optimistic)
+    assert torch.equal(ours.pessimistic, plain.pessimistic)
+    assert (ours.optimistic < ours.pessimistic).any()
 
 
 def test_a_relation_in_no_fact_says_nothing():

@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from mmkg.run import DATASETS, RunConfig, SamplerConfig, check_names
-from mmkg.training import TrainConfig
+from mmkg.training import TrainConfig, Trainer, TrainingInterrupted
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 RECIPES = ("mkg_y", "mkg_w", "fb15k", "fb15k_237", "wn18", "wn18rr", "db15k")
@@ -79,8 +81,8 @@ def looks(folder):
     return list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
 
 
-def results(folder):
-    paths = sorted((folder / "results" / "worldmoji").glob("*.json"))
+def results(folder, name="results"):
+    paths = sorted((folder / name / "worldmoji").glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -109,6 +111,36 @@ def test_choose_refit_and_look_once(call, folder, capsys):
         assert entry["valid"]["realistic"]["mrr"] == best["valid"]["realistic"]["mrr"]
         assert entry["chosen_by"]["best_step"] == best["best_step"]
         assert entry["steps"] == best["best_step"] / best["steps_per_epoch"] * entry["steps_per_epoch"]
+
+
+def what_counts(entries):
+    """Results without what differs from hour to hour."""
+    timeless = [[{k: v for k, v in point.items() if k != "seconds"} for point in e["history"]] for e in entries]
+    return [(e["valid"], e["best_step"], e["steps"], history) for e, history in zip(entries, timeless, strict=True)]
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_twice_and_stopped_is_the_same(call, folder, tmp_path, monkeypatch, at):
+    step = Trainer._train_step
+
+    def stopping(trainer):
+        found = step(trainer)
+        if trainer.step + 1 == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    here = ["--record", "--seeds", "5", "--results"]
+    call(*here, str(tmp_path / "whole"), "--out", str(tmp_path / "runs"))
+    elsewhere = [*here, str(tmp_path / "parted"), "--out", str(tmp_path / "other")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", stopping)
+        with pytest.raises(TrainingInterrupted):
+            call(*elsewhere)
+    assert not results(tmp_path, "parted")
+    call(*elsewhere)
+    found = [results(tmp_path, name) for name in ("whole", "parted")]
+    assert len(found[0]) == 1
+    assert what_counts(found[0]) == what_counts(found[1])
 
 
 def test_drawn_negatives_start_from_their_own_settings(call, folder):

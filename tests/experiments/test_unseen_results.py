@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
@@ -41,6 +43,28 @@ def test_committed_results_on_linking():
     for found in entry["rows"].values():
         assert found["candidates"] == 12842
         assert 0 <= found["realistic"]["hits@1"] <= found["realistic"]["mrr"] <= found["realistic"]["hits@10"] + 0.1
+
+
+def test_committed_recall_of_faiss():
+    entry = json.loads((RESULTS / "benchmarks" / "search.json").read_text(encoding="utf-8"))
+    for found in entry["datasets"].values():
+        recalls = [row["recall@10"] for row in sorted(found["faiss"], key=lambda row: row["probes"])]
+        assert recalls == sorted(recalls)  # more cells hold all that fewer did
+        assert recalls[-1] > 0.98
+        for row in found["faiss"]:
+            assert abs(row["recall@10"] - row["recall_said"]) < 0.1  # so that the index's own figure can be used
+
+
+def test_search_is_measured_against_the_exact_one(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.search import measure, table_of
+
+    vectors = F.normalize(torch.randn(600, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    found = measure(vectors[50:], vectors[:50], [1, 24], 1)
+    few, every = (row["recall@10"] for row in found["faiss"])  # 550 rows make 23 cells
+    assert 0 < few < every == 1.0
+    assert "| here (550) | FAISS, 24 probes | 1.000 |" in table_of({"here": found})
 
 
 @pytest.mark.parametrize("final", [False, True])

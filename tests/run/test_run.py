@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from mmkg.datasets import WorldMoji
 from mmkg.errors import DataError, NumericsError, UnknownNameError
 from mmkg.run import Run, RunConfig, SamplerConfig, export, write_json
-from mmkg.run.build import build_objective, shuffled, used_features
+from mmkg.run.build import build_objective, used_features
+from mmkg.run.controls import shuffled
 from mmkg.samplers import SAMPLERS
 from mmkg.scorers import SCORERS
 from mmkg.training import OBJECTIVES, Callback, TrainingInterrupted, load_tree, save_tree

@@ -76,6 +76,8 @@ def test_answers(run, picture):
     assert len(found) == 12  # every entity but itself
     assert found.score.is_monotonic_decreasing
     assert found[found.known].entity.tolist() == ["thing 5"]
+    fresh = predict_new(run, new, "like", k=12, include_known=False, **ENCODERS)
+    assert fresh.entity.tolist() == found[~found.known].entity.tolist()
     heads = predict_new(run, new, "like", new_is="tail", k=3, **ENCODERS)
     assert len(heads) == 3
     model, facts = with_new(run, new, **ENCODERS)

@@ -10,7 +10,12 @@ from mmkg.samplers.mmrns.draw import Draw, log_left
 
 RELAXATIONS = ("fresh", "shared")
 GRADIENTS = {"descend": 1.0, "reverse": -1.0, "none": 0.0}
-"""Factor on the gradient into log p: the paper's, its opposite (adversarial), or no gradient."""
+"""Factor on the gradient into log p: the paper's, its opposite, or no gradient.
+
+Descending need not make negatives easier: the straight-through gradient takes the tangent at what was drawn for
+everyone's score. For TransE and RotatE, whose scores are concave, it mostly points away from the gradient of the
+expected loss (experiments/straight_through.py), and descending makes negatives harder.
+"""
 
 
 def straight_through(
@@ -32,7 +37,8 @@ def straight_through(
         drawn: What :func:`~mmkg.samplers.mmrns.draw.draw` returned for these probabilities.
         tau: Temperature of the relaxation, above 0.
         relaxation: ``"fresh"`` or ``"shared"``.
-        gradient: ``"descend"``, ``"reverse"`` or ``"none"``: the sign with which the gradient reaches log p.
+        gradient: ``"descend"``, ``"reverse"`` or ``"none"``: the sign with which the gradient reaches log p; see
+            :data:`GRADIENTS`.
 
     Returns:
         Shape ``[B, K, d]``.

@@ -24,7 +24,7 @@ def affordable(memory_mb: float | Literal["auto"], bytes_each: int, device: torc
 
 
 def shrink_chunks(sampler) -> str | None:
-    """Let a sampler compute half as many candidates at once: what was chosen, or None if that would be too few."""
+    """Compute half as many candidates at once: what was chosen, or None if that would be too few."""
     before = min(sampler.pool_size, sampler.chunk_size or sampler.pool_size)
     after = max(LEAST, before // 2)
     if after >= before:

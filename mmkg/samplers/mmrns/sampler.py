@@ -33,6 +33,8 @@ class MMRNS(NegativeSampler):
         p = \frac{1}{3} \sum_m \mathrm{softmax}(\mathrm{sim}^m / ε), \quad ε = ε_0 / (1 + \ln(\mathrm{step} + 1))
 
     Defaults follow the equations; ``mmkg.samplers.PUBLISHED`` holds the options of the published code.
+    A step given a plan compiles as one graph. On a CPU leave it uncompiled: its kernels are written by hand for it, and
+    inductor of PyTorch 2.13 computes wrongly there.
 
     Args:
         num_entities: Number of entities ``N``.
@@ -53,7 +55,7 @@ class MMRNS(NegativeSampler):
         beta: Weight of L_con.
         alpha: Weight of the scores in L_con's weights of drawn negatives.
         relaxation: ``"fresh"`` or ``"shared"`` noise in the relaxed draws.
-        gumbel_gradient: ``"descend"`` (the paper), ``"reverse"`` (adversarial) or ``"none"``.
+        gumbel_gradient: ``"descend"`` (the paper), ``"reverse"`` or ``"none"``.
         contrast: L_con's log in each ``"row"`` or over the whole ``"batch"``.
         contrast_positives: L_con's positives from the ``"facts"`` (off-pool), or those that happen to be in the
             ``"pool"``.
@@ -248,9 +250,7 @@ class MMRNS(NegativeSampler):
         epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
         return see(self.views, plan, model, epsilon, missing=self.missing, chunk_size=chunk_size)
 
-    def shrink(self) -> str | None:
-        """Half as many candidates at once; see :meth:`NegativeSampler.shrink`."""
-        return shrink_chunks(self)
+    shrink = shrink_chunks
 
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """``beta`` times the mean of L_con over the modalities in use; None without L_con.

@@ -1,0 +1,161 @@
+"""What the results of compare.py say: means, gains with paired tests, and quality at equal time."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from common import mean_sd
+from variants import VARIANTS
+
+from mmkg.errors import DataError
+from mmkg.evaluation import paired_test
+from mmkg.types import SIDES, Ranks
+
+BASE, WEIGHED = "uniform", "self-adversarial"
+"""What each row is compared with: uniform negatives, and the same with MMRNS's weights of negatives."""
+
+
+def told_ranks(ranks: Ranks) -> dict[str, str]:
+    """Realistic ranks as JSON holds them: for each side a line, in the order of the split's triples."""
+    return {
+        side: " ".join(f"{rank:g}" for rank in ranks.select(ranks.side == number).realistic.tolist())
+        for number, side in enumerate(SIDES)
+    }
+
+
+def read_ranks(told: dict[str, str]) -> Ranks:
+    """The inverse of :func:`told_ranks`; which of two tied ranks it was is forgotten."""
+    sides = [torch.tensor([float(word) for word in told[side].split()], dtype=torch.float64) for side in SIDES]
+    rank = torch.cat(sides)  # [Q]
+    side = torch.arange(len(SIDES)).repeat_interleave(len(sides[0]))  # [Q]
+    triple = torch.arange(len(sides[0])).repeat(len(SIDES))  # [Q]
+    return Ranks(rank, rank, torch.zeros_like(triple), side, triple)
+
+
+def joined(entries: list[dict]) -> Ranks:
+    """Ranks of several seeds: a triple has then as many questions as seeds and sides, and is still one triple."""
+    parts = [read_ranks(entry["ranks"]) for entry in entries]
+    names = ("optimistic", "pessimistic", "candidates", "side", "triple")
+    return Ranks(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def gain(entries: list[dict], base: list[dict]) -> tuple[list[float], float] | None:
+    """Differences of validation MRR to another row, by seed, and p of the sign-flip test over triples.
+
+    Returns:
+        None if no seed is in both rows.
+
+    Raises:
+        ValueError: If the two rows are not of the same graph.
+    """
+    theirs = {entry["seed"]: entry for entry in base}
+    pairs = [(entry, theirs[entry["seed"]]) for entry in entries if entry["seed"] in theirs]
+    if not pairs:
+        return None
+    if len({entry["graph"] for pair in pairs for entry in pair}) > 1:
+        raise ValueError("results of different graphs or splits: train the older ones anew")
+    differences = [mrr(entry) - mrr(other) for entry, other in pairs]
+    first, second = joined([other for _, other in pairs]), joined([entry for entry, _ in pairs])
+    return differences, float(paired_test(first, second, at=()).loc["mrr", "p_permutation"])
+
+
+def holm(values: dict[str, float]) -> dict[str, float]:
+    """Holm's correction of p-values for their number."""
+    worst, corrected = 0.0, {}
+    for place, name in enumerate(sorted(values, key=values.get)):
+        worst = max(worst, min(1.0, (len(values) - place) * values[name]))
+        corrected[name] = worst
+    return corrected
+
+
+def terms(entry: dict) -> dict:
+    """What must be equal for rows to be compared."""
+    config = entry["config"]
+    train = {name: config["train"][name] for name in ("batch_size", "learning_rate", "steps")}
+    sampler = {name: config["sampler"][name] for name in ("negatives", "pool")}
+    return {"warm_up_steps": entry["warm_up_steps"], "dim": config["dim"], **train, **sampler}
+
+
+def mrr(entry: dict) -> float:
+    """Validation MRR, realistic ranks."""
+    return entry["valid"]["realistic"]["mrr"]
+
+
+def step_seconds(entry: dict) -> float | None:
+    """CPU seconds of a training step; None if there were too few to tell."""
+    return entry["cost"]["cpu_seconds_a_step"]
+
+
+def within(entry: dict, seconds: float) -> float | None:
+    """Best validation MRR that a run had reached after so many CPU seconds of training.
+
+    Returns:
+        None if it was not trained for that long, or not validated within that time.
+    """
+    each = step_seconds(entry)
+    if each is None or entry["steps"] * each < 0.9 * seconds:
+        return None
+    # the clock of one run is not exact: a validation just behind the bound counts
+    seen = [point["valid_mrr"] for point in entry["history"] if point["step"] * each <= 1.05 * seconds]
+    return max(seen, default=None)
+
+
+def rows(entries: list[dict]) -> list[dict[str, str]]:
+    """One row a variant of one dataset and scorer, in the order of the comparison; "not applicable" rows last.
+
+    Args:
+        entries: Results of compare.py; those with a budget of seconds give the column at equal time.
+    """
+    stepped = [e for e in entries if "steps" in e["budget"]]
+    if len(told := {json.dumps(terms(e)) for e in stepped}) > 1:
+        problem = f"results of {len(told)} different budgets: {'; '.join(sorted(told))}"
+        raise DataError(problem, cure="keep them in different folders: --results")
+    budgets = {e["budget"]["seconds"] for e in entries if "seconds" in e["budget"]}
+    of = {name: [e for e in stepped if e["variant"] == name] for name in VARIANTS}
+    of = {name: sorted(found, key=lambda e: e["seed"]) for name, found in of.items() if found}
+    gains = {base: _gains(of, base) for base in (BASE, WEIGHED)}
+    table = []
+    for name, found in of.items():
+        row = {"negatives by": name, "seeds": str(len(found)), "validation MRR": mean_sd([mrr(e) for e in found])}
+        row["Hits@10"] = mean_sd([e["valid"]["realistic"]["hits@10"] for e in found], 3)
+        for base, known in gains.items():
+            row[f"− {base}"], row["p" if base == BASE else "p "] = known.get(name, ("", ""))
+        for seconds in sorted(budgets):
+            longest = {e["seed"]: e for e in found} | {
+                e["seed"]: e for e in entries if e["variant"] == name and e["budget"].get("seconds") == seconds
+            }
+            reached = [value for e in longest.values() if (value := within(e, seconds)) is not None]
+            of_some = f" ({len(reached)} of {len(longest)} seeds)" if len(reached) < len(longest) else ""
+            row[f"MRR within {seconds:g} s"] = f"{mean_sd(reached)}{of_some}" if reached else "–"
+        timed = [each for e in found if (each := step_seconds(e)) is not None]
+        row["CPU s a step"] = f"{sum(timed) / len(timed):.3f}" if timed else ""
+        row["peak MB"] = f"{max(e['peak_memory_mb'] for e in found):,}"
+        table.append(row)
+    available = set(stepped[0]["available"])
+    for name, variant in VARIANTS.items():
+        if missing := variant.missing(available):
+            table.append({"negatives by": name, "validation MRR": f"not applicable: no {', no '.join(missing)}"})
+    return table
+
+
+def _gains(of: dict[str, list[dict]], base: str) -> dict[str, tuple[str, str]]:
+    """Gain and corrected p of each row over another, as cells."""
+    if base not in of:
+        return {}
+    found = {name: known for name, e in of.items() if name != base and (known := gain(e, of[base])) is not None}
+    p = holm({name: value for name, (_, value) in found.items()})
+    return {name: (mean_sd(differences), f"{p[name]:.3f}") for name, (differences, _) in found.items()}
+
+
+def caption() -> str:
+    """What the columns of :func:`rows` mean."""
+    told = "Validation; filtered, both sides, realistic ranks; mean ± standard deviation over seeds. Differences are"
+    told += (
+        " paired by seed; p is that of the sign-flip test over validation triples (each triple's mean over sides and"
+    )
+    told += (
+        " seeds), corrected by Holm for the number of rows: it says whether the difference would hold on other triples,"
+    )
+    told += " the standard deviation whether it holds from seed to seed. CPU seconds are this process's own,"
+    return told + " of training steps alone; peak memory is the whole process's, libraries and data included."
