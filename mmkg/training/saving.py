@@ -37,6 +37,8 @@ def save(trainer: Trainer) -> None:
     }
     for number, state in enumerate(trainer.processes.gather(trainer.generator.get_state())):
         tensors[_sampling(number)] = state
+    if trainer.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
     if not trainer.processes.first:
         return
     scaler = trainer.accelerator.scaler
@@ -105,5 +107,7 @@ def restore(trainer: Trainer) -> None:
     if portions.get("chunk") is not None and hasattr(trainer.sampler, "chunk_size"):
         trainer.sampler.chunk_size = portions["chunk"]
     torch.set_rng_state(tensors["random.torch"])
+    if trainer.device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]
     trainer.result = TrainResult(**({"steps_per_epoch": trainer.result.steps_per_epoch} | meta["result"]))
