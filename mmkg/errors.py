@@ -1,5 +1,6 @@
 """What goes wrong with a user's input, said in one line: file, line, value and cure."""
 
+from collections.abc import Sequence
 from os import PathLike
 
 
@@ -43,4 +44,30 @@ class UnknownNameError(MMKGError, KeyError):
 
 
 class NumericsError(MMKGError, ArithmeticError):
-    """A NaN or an infinity where a number was due; training and evaluation stop rather than go on with it."""
+    """A NaN or an infinity where a number was due; training and evaluation stop rather than go on with it.
+
+    Args:
+        message: What is wrong and what to do about it.
+        step: Step of training at which it was seen, from 1.
+        triples: Ids (h, r, t) of the batch.
+        checkpoint: The latest checkpoint, from before.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: int | None = None,
+        triples: Sequence[tuple[int, int, int]] = (),
+        checkpoint: PathLike | None = None,
+    ) -> None:
+        self.step, self.triples, self.checkpoint = step, triples, checkpoint
+        super().__init__(message)
+
+
+class OutOfMemory(MMKGError, MemoryError):
+    """Memory ran out even for the smallest portion of some work."""
+
+
+class ProcessLost(MMKGError, ConnectionError):
+    """Another process of the same training ended or fell silent."""

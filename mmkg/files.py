@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import psutil
 
 from mmkg.errors import DataError
 
@@ -59,20 +62,23 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def unwritable(path: Path, error: OSError) -> DataError:
+def unwritable(path: Path, error: OSError, elsewhere: str = "name another place with root=") -> DataError:
     """What to tell a user where a file cannot be written.
 
     Args:
         path: The file.
         error: What the system says.
+        elsewhere: How to write to another place.
     """
     what = "make room on the disk" if error.errno in FULL else "make it writable"
     problem = f"cannot be written ({error.strerror or error})"
-    return DataError(problem, file=path, cure=f"{what}, or name another place with root=")
+    return DataError(problem, file=path, cure=f"{what}, or {elsewhere}")
 
 
 def sweep(folder: Path, pattern: str = ".*.tmp") -> None:
     """Remove what writers left half-written that were killed more than a day ago.
+
+    Age is told by clocks, which jump, so that what a process of this machine may still be writing stays.
 
     Args:
         folder: Where to look.
@@ -80,8 +86,14 @@ def sweep(folder: Path, pattern: str = ".*.tmp") -> None:
     """
     for path in folder.glob(pattern):
         with suppress(OSError):  # another process was faster, or the folder is read-only
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+            if time.time() - path.stat().st_mtime > STALE_SECONDS and not _written_now(path):
                 path.unlink()
+
+
+def _written_now(path: Path) -> bool:
+    """Whether the process that a temporary file is named after is there (or another one of its number)."""
+    number = re.search(r"\.(\d+)-[0-9a-f]{8}\.tmp$", path.name)
+    return number is not None and psutil.pid_exists(int(number[1]))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -49,6 +49,11 @@ class Batch:
         weight = None if self.weight is None else self.weight[keep]
         return Batch(self.head[keep], self.relation[keep], self.tail[keep], weight)
 
+    def rows(self, where: slice) -> Batch:
+        """Some triples one after the other, with their weights."""
+        columns = (self.head, self.relation, self.tail, self.weight)
+        return Batch(*(None if column is None else column[where] for column in columns))
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device; a GPU gets it without the host's waiting."""
         columns = (self.head, self.relation, self.tail, self.weight)
@@ -77,6 +82,13 @@ class Negatives:
     def candidates(self) -> Tensor:
         """What a scorer is to score: the embeddings where there are any, the ids otherwise."""
         return self.ids if self.embeddings is None else self.embeddings
+
+    def rows(self, where: slice) -> Negatives:
+        """Those of some rows of the batch; only for negatives without a cache, which nobody else can divide."""
+        if self.cache is not None:
+            raise ValueError("negatives with a cache cannot be divided")
+        optional = (None if x is None else x[where] for x in (self.embeddings, self.log_prob))
+        return Negatives(self.ids[where], self.valid[where], *optional)
 
 
 @dataclass

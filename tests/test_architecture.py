@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmkg"
-BASE = {"types", "errors", "files", "transfer"}
+BASE = {"types", "errors", "files", "memory", "transfer"}
 MAY_IMPORT = {
     "transfer": set(),
+    "memory": {"errors"},
     "types": {"transfer"},
     "errors": set(),
     "files": {"errors"},

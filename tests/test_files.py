@@ -136,3 +136,19 @@ def test_a_disk_that_is_full(tmp_path):
     assert (done.returncode, done.stdout) == (0, "File too large\n")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_being_written_survives_a_clock_that_jumps(tmp_path, monkeypatch):
+    path, now = tmp_path / "file", time.time
+    with written_whole(path) as temporary:
+        temporary.write_bytes(b"whole")
+        monkeypatch.setattr(time, "time", lambda: now() + 10**8)  # three years ahead
+        by_file(path, b"other")  # another writer, who sweeps first
+        sweep(tmp_path)
+        assert temporary.exists()
+    assert path.read_bytes() == b"whole"
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = tmp_path / f".file.{gone.stdout.strip()}-0123abcd.tmp"
+    left.write_bytes(b"half")
+    sweep(tmp_path)
+    assert not left.exists()  # its writer is dead

@@ -97,7 +97,7 @@ def train(
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
-    from mmkg.training import TrainConfig
+    from mmkg.training import TrainConfig, process_number
 
     if validate_every is None:
         validate_every = 0 if refit else 500 if epochs is None else 5
@@ -125,6 +125,8 @@ def train(
         bound: dict[str, Any] = {} if census_every is None else {"every": census_every, "overhead": None}
         callbacks.append(Census(data, folder / "census", resume=resume, **bound))
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks)
+    if process_number():
+        return  # the first of several processes tells
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
     print_evaluation(result, json)
 

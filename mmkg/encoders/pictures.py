@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from mmkg.errors import MMKGError
+
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: a quarter of a gigabyte of RGB
 MAX_BYTES = 256 * 2**20
 # Only formats that Pillow decodes itself: EPS would start Ghostscript on a file from the web.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO", "TGA")
 
 
-class UnreadableError(Exception):
+class UnreadableError(MMKGError):
     """A picture that cannot be used; its message is the reason, for a list that a person reads."""
 
 

@@ -9,6 +9,7 @@ from mmkg.evaluation.predict import Prediction, compare, top_k, top_k_each
 from mmkg.evaluation.ranking import rank
 from mmkg.evaluation.scoring import score_side
 from mmkg.evaluation.significance import bootstrap, paired_test
+from mmkg.evaluation.together import rank_together
 
 __all__ = [
     "TIE_RULES",
@@ -31,6 +32,7 @@ __all__ = [
     "metrics",
     "paired_test",
     "rank",
+    "rank_together",
     "rank_unseen",
     "score_side",
     "top_k",

@@ -46,6 +46,19 @@ def rank(
         NumericsError: If a score is NaN or infinite, be it that of a filtered candidate, naming a triple that asks.
         ValueError: If there are no triples, or no sides; if an id is out of range.
     """
+    check_questions(triples, facts, sides)
+    facts = facts.to(triples.device)
+    bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
+    with bar, asking(model) as asked:
+        parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
+    optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
+    number = torch.arange(len(triples), device=triples.device)
+    which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
+    return Ranks(optimistic, pessimistic, candidates, which.repeat_interleave(len(triples)), number.repeat(len(sides)))
+
+
+def check_questions(triples: Tensor, facts: Facts, sides: tuple[Side, ...]) -> None:
+    """Raise ValueError where there are no triples ``[Q, 3]`` or no sides, or an id is out of range."""
     if triples.dim() != 2 or triples.shape[1] != 3:
         raise ValueError(f"triples have shape {tuple(triples.shape)}, expected [Q, 3]")
     if not len(triples) or not sides:
@@ -57,14 +70,6 @@ def rank(
     if outside.any():
         told = f"{facts.num_nodes} entities and {facts.num_relations} relations"
         raise ValueError(f"triple {triples[outside][0].tolist()} is out of range: the facts are of {told}")
-    facts = facts.to(triples.device)
-    bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
-    with bar, asking(model) as asked:
-        parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
-    optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
-    number = torch.arange(len(triples), device=triples.device)
-    which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
-    return Ranks(optimistic, pessimistic, candidates, which.repeat_interleave(len(triples)), number.repeat(len(sides)))
 
 
 def _rank_side(
@@ -72,7 +77,7 @@ def _rank_side(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each."""
     every = Batch(*triples.unbind(1))
-    question, order, start = _questions(every.anchor(side) * facts.num_relations + every.relation)
+    question, order, start = distinct_questions(every.anchor(side) * facts.num_relations + every.relation)
     first = order[start[:-1]]  # [U], one triple of each question
     asked = Batch(*triples[first].unbind(1))
     better, level, rivals = (torch.zeros_like(question) for _ in range(3))  # [Q]
@@ -84,14 +89,14 @@ def _rank_side(
         at, known = facts.known(part, side)  # [M], [M]
         scores[at, known] = -torch.inf  # never above a target, never level with one
         stranger = torch.isfinite(scores[row, answer])  # [A], answers that the facts do not hold
-        above, least = _count(scores, row, target)  # [A], [A]
+        above, least = count_better(scores, row, target)  # [A], [A]
         better[mine], level[mine] = above, least - above - stranger.long()
         rivals[mine] = facts.num_nodes - facts.count(part, side)[row] - stranger.long()
         bar.update(len(mine))
     return better + 1, better + level + 1, rivals + 1
 
 
-def _questions(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def distinct_questions(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Distinct questions ``U`` among keys ``[Q]``.
 
     Returns:
@@ -103,7 +108,7 @@ def _questions(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return question, question.argsort(stable=True), start
 
 
-def _count(scores: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def count_better(scores: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """How many scores ``[b, N]`` of its row are above each target ``[A]``, and how many at least as high."""
     again = row.diff(prepend=row.new_tensor([-1])) == 0  # [A], rows are sorted: where a question is asked once more
     above, least = torch.empty_like(row), torch.empty_like(row)

@@ -12,6 +12,7 @@ from torch_geometric.nn.kge import KGEModel
 from mmkg.errors import NumericsError
 from mmkg.evaluation.pyg import adapted
 from mmkg.evaluation.twins import twins
+from mmkg.memory import ran_out, tell
 from mmkg.scorers import Scorer
 from mmkg.types import Batch, Side
 
@@ -61,7 +62,8 @@ def blocks_of_scores(
         batch: ``B`` questions; the entity at ``side`` is not read.
         side: The side asked for.
         num_nodes: Number of entities ``N``.
-        memory_mb: Memory for the scores of one block, in MiB, > 0.
+        memory_mb: Memory for the scores of one block, in MiB, > 0. Where memory runs out all the same, blocks of half
+            the size are made from there on, and a warning says so.
 
     Yields:
         Rows of the batch, and their finite scores ``[b, N]`` in float32 or float64, free to be overwritten and good
@@ -69,6 +71,7 @@ def blocks_of_scores(
 
     Raises:
         NumericsError: If a score is NaN or infinite, naming the question and the candidate.
+        OutOfMemory: If there is no memory for a single question.
         ValueError: If the model scores another number of entities.
     """
     if not memory_mb > 0:
@@ -81,18 +84,30 @@ def blocks_of_scores(
         raise ValueError(f"the model is of {len(table)} entities, the facts are of {num_nodes}")
     copies, firsts = twins(table) if own else (None, None)  # [D], [D]
     rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
-    memory = None  # one for all blocks: fresh memory would cost a fifth of a matrix product
-    for rows_of_block in torch.arange(len(batch)).tensor_split(-(-len(batch) // rows)):
-        where = slice(int(rows_of_block[0]), int(rows_of_block[-1]) + 1)
+    rows = -(-len(batch) // -(-len(batch) // rows))  # blocks of nearly equal size
+    memory, start = None, 0  # one for all blocks: fresh memory would cost a fifth of a matrix product
+    while start < len(batch):
+        where = slice(start, min(start + rows, len(batch)))
         part = Batch(batch.head[where], batch.relation[where], batch.tail[where])
-        if own:
-            if memory is None:  # the first block is of the largest
-                memory = table.new_empty(len(part), len(table))
-            scores = model.score_table(part.anchor(side), part.relation, side, table, memory[: len(part)])  # [b, N]
-            if copies.numel():
-                scores[:, copies] = scores[:, firsts]  # [b, D], to the bit
-        else:
-            scores = score_side(model, part, side)  # [b, N]
+        try:
+            if own:
+                if memory is None:  # the first block is of the largest
+                    memory = table.new_empty(len(part), len(table))
+                scores = model.score_table(part.anchor(side), part.relation, side, table, memory[: len(part)])  # [b, N]
+                if copies.numel():
+                    scores[:, copies] = scores[:, firsts]  # [b, D], to the bit
+            else:
+                scores = score_side(model, part, side)  # [b, N]
+            told = None
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            told = str(error)
+        if told is not None:
+            smaller, memory, scores = -(-rows // 2), None, None
+            tell("evaluation", told, None if rows == 1 else f"{smaller} questions at once")
+            rows = smaller
+            continue
         if scores.shape != (len(part), num_nodes):
             found = tuple(scores.shape)
             raise ValueError(f"the model gives scores of shape {found}, expected {(len(part), num_nodes)}")
@@ -100,6 +115,7 @@ def blocks_of_scores(
         _check_finite(scores, part, side)
         # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
         yield where, scores if own else scores.clone(memory_format=torch.contiguous_format)
+        start = where.stop
 
 
 def _most_rows(device: torch.device) -> int:

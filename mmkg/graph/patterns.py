@@ -17,6 +17,10 @@ from mmkg.graph.links import Links
 from mmkg.graph.pattern_table import COLUMNS, KINDS, Patterns
 from mmkg.graph.redundant import redundant
 from mmkg.graph.thresholds import Thresholds
+from mmkg.memory import shrinking
+
+LEAST_MB = 1.0
+"""Working memory below which mining does not go of itself."""
 
 
 def mine_patterns(
@@ -79,8 +83,8 @@ def mine_patterns(
         min_antisymmetry: Least confidence of antisymmetric ones. It is higher, as absence from a graph with gaps
             already speaks for them.
         paths: Whether to look for rules with a path for a body, which take most of the time.
-        memory_mb: Working memory of that; more makes it no faster. The graph in numpy (some 150 bytes a triple, twice
-            that while it is built) and the rules come on top.
+        memory_mb: Working memory of that; more makes it no faster, and half as much is taken each time that it runs
+            out. The graph in numpy (some 150 bytes a triple, twice that while it is built) and the rules come on top.
         progress: Whether to show a bar.
 
     Returns:
@@ -110,7 +114,12 @@ def mine_patterns(
     single = link_rules(links, known_head)
     tables = [single, looped(links, known_head), one_way(links, single, known_head)]
     if paths:
-        table = compositions(links, at, known_head, memory_mb=memory_mb, progress=progress)
+        table = shrinking(
+            lambda mb: compositions(links, at, known_head, memory_mb=mb, progress=progress),
+            memory_mb,
+            min(memory_mb, LEAST_MB),
+            "mining compositions",
+        )
         own = (table["first"] == table["head"]) & (table["second"] == table["head"])
         tables.append(table.assign(kind=own.map({True: "transitive", False: "composition"}).astype(object)))
     rules = _measured(tables, links, known_head)

@@ -29,7 +29,7 @@ from mmkg.run.sampler import build_sampler
 from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
-from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, save_tree
+from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, process_number, save_tree
 from mmkg.types import Ranks
 
 MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
@@ -75,6 +75,9 @@ class Run:
     ) -> Run:
         """Train a model and keep it in a folder.
 
+        Under ``torchrun`` or ``accelerate launch`` each process calls this; they share each batch and the ranking of
+        validation, and the first writes.
+
         Args:
             config: Settings.
             folder: Folder to write; must not hold another run.
@@ -87,9 +90,11 @@ class Run:
             DataError: On bad settings or input; nothing is left behind.
             TrainingInterrupted: After Ctrl-C, once a checkpoint is written.
         """
-        folder = Path(folder)
+        folder, writes = Path(folder), process_number() == 0
         check_names(config)
-        if (folder / CONFIG_FILE).exists():
+        if not writes:
+            pass  # the first of several processes looks after the folder
+        elif (folder / CONFIG_FILE).exists():
             if not resume:
                 raise DataError("the folder holds a run already", file=folder, cure="choose another, or --resume")
             if other := config.differences(RunConfig.load(folder / CONFIG_FILE)):
@@ -119,17 +124,22 @@ class Run:
             callbacks=callbacks,
             progress=progress,
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / CONFIG_FILE, asdict(config))
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / CONFIG_FILE, asdict(config))
         try:
             result = trainer.fit(resume=resume)
         except TrainingInterrupted as stopped:
             raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
         except BaseException:
-            if not any((folder / "checkpoints").glob("step-*")):  # nothing to go on from: leave nothing in the way
+            if writes and not any(
+                (folder / "checkpoints").glob("step-*")
+            ):  # nothing to go on from: leave nothing in the way
                 shutil.rmtree(folder)
             raise
         run = cls(folder, config, dataset, model, sampler, result.best_step)
+        if not writes:
+            return run
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         if sampler is not None:
             tensors |= {f"sampler.{k}": v for k, v in sampler.state_dict().items()}

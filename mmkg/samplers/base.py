@@ -34,6 +34,10 @@ class NegativeSampler(torch.nn.Module, ABC):
         ValueError: If a number is below 1.
     """
 
+    reads_ids_alone = False
+    """Whether draws follow from ids, facts and chance alone: then several processes can draw the same for a batch that
+    they share, and each take its rows."""
+
     def __init__(self, num_entities: int, num_negatives: int) -> None:
         super().__init__()
         if num_entities < 1:
@@ -88,6 +92,10 @@ class NegativeSampler(torch.nn.Module, ABC):
             facts: Known triples; in training those of the train split only.
             generator: Source of randomness.
         """
+        return None
+
+    def shrink(self) -> str | None:
+        """Compute in smaller portions from now on: what was chosen, in words, or None where nothing can be smaller."""
         return None
 
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:

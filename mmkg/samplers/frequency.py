@@ -34,6 +34,8 @@ class FrequencySampler(NegativeSampler):
         ValueError: If a number is out of range or the way to count is unknown.
     """
 
+    reads_ids_alone = True
+
     def __init__(
         self,
         num_entities: int,

@@ -23,6 +23,8 @@ class InBatchSampler(NegativeSampler):
         num_negatives: Number of negatives ``K`` for each positive; what a smaller batch lacks is not ``valid``.
     """
 
+    reads_ids_alone = True
+
     def sample(
         self,
         batch: Batch,

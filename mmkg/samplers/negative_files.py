@@ -18,6 +18,7 @@ from mmkg.files import written_whole
 
 NAME = re.compile(r"part-(\d+)-(\d+)\.parquet")
 WORDS = pa.dictionary(pa.int32(), pa.string())
+DAMAGED = (pa.ArrowException, OSError, ValueError)  # what Arrow says to bytes that are no Parquet
 VOLATILE = ("date", "versions", "command")  # of the provenance; may differ between the parts of one series
 
 
@@ -133,8 +134,8 @@ def provenance_of(path: Path) -> dict:
         DataError: If it is no Parquet file or not one of negatives.
     """
     try:
-        return json.loads((pq.read_schema(path).metadata or {})[b"mmkg"])
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        return dict(json.loads((pq.read_schema(path).metadata or {})[b"mmkg"]))
+    except (*DAMAGED, KeyError, TypeError) as error:
         raise DataError(f"no whole file of negatives ({error})", file=path, cure="remove it, or record anew") from None
 
 
@@ -168,9 +169,13 @@ def read_negatives(path: str | Path, columns: Sequence[str] | None = None) -> pd
             raise DataError(f"no column {missing[0]!r}", file=part, cure="give a census or a stream of negatives")
         try:
             tables.append(pq.read_table(part, columns=None if columns is None else list(columns), partitioning=None))
-        except (pa.ArrowInvalid, OSError) as error:
+            tables[-1].validate(full=True)
+        except DAMAGED as error:
             raise DataError(f"damaged ({error})", file=part, cure="remove it, or record anew") from None
-    frame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    try:
+        frame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    except DAMAGED as error:
+        raise DataError(f"damaged, or of different columns ({error})", file=path, cure="record anew") from None
     frame.attrs["provenance"] = told[-1]
     return frame
 

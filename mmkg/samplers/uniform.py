@@ -30,6 +30,8 @@ class UniformSampler(NegativeSampler):
         [0, 3]
     """
 
+    reads_ids_alone = True
+
     def sample(
         self,
         batch: Batch,

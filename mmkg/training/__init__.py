@@ -15,6 +15,7 @@ from mmkg.training.objectives import (
     SelfAdversarial,
 )
 from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad
+from mmkg.training.processes import process_number
 from mmkg.training.regularisers import DURA, L2, N3, REGULARISERS
 from mmkg.training.result import TrainResult
 from mmkg.training.seeds import stream
@@ -45,6 +46,7 @@ __all__ = [
     "Trainer",
     "TrainingInterrupted",
     "load_tree",
+    "process_number",
     "save_tree",
     "stream",
     "subsampling_weights",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import re
 import warnings
@@ -14,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmkg.errors import DataError
-from mmkg.files import written_whole
+from mmkg.files import unwritable, written_whole
 
 Tree = dict[str, Any]
 
@@ -26,11 +28,22 @@ def save_tree(path: Path, tensors: dict[str, Tensor], meta: Tree) -> None:
         path: File to write; its folder is made if need be.
         tensors: Tensors by name.
         meta: Anything that JSON can hold.
+
+    Raises:
+        DataError: If it cannot be written: the disk is full, say. What stood there stays.
     """
     # clones: safetensors refuses tensors that share memory
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with written_whole(path) as temporary:
-        save_file(plain, temporary, metadata={"mmkg": json.dumps(meta)})
+    told = json.dumps(meta)
+    try:
+        with written_whole(path) as temporary:
+            save_file(plain, temporary, metadata={"mmkg": told, "blake2b": _digest(plain, told)})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))  # the system's own, hidden in a text
+        cause = OSError(int(number[1]) if number else errno.EIO, str(error))
+        raise unwritable(path, cause, "choose another folder") from error
+    except OSError as error:
+        raise unwritable(path, error, "choose another folder") from error
 
 
 def load_tree(path: Path) -> tuple[dict[str, Tensor], Tree]:
@@ -41,14 +54,28 @@ def load_tree(path: Path) -> tuple[dict[str, Tensor], Tree]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["mmkg"])
-            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (not a dict)
+            kept = file.metadata() or {}
+            meta = json.loads(kept["mmkg"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
         raise DataError("no such file", file=path, cure="check the path of the run") from None
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
         raise DataError(
             f"not a whole mmkg file ({error})", file=path, cure="delete it and take an earlier one"
         ) from None
+    if kept.get("blake2b", given := _digest(tensors, kept["mmkg"])) != given:  # files of before have none
+        raise DataError("altered since it was written", file=path, cure="delete it and take an earlier one")
+    return tensors, meta
+
+
+def _digest(tensors: dict[str, Tensor], told: str) -> str:
+    """Hash of all that a file holds: a disk that forgets or alters bytes changes no length."""
+    state = hashlib.blake2b(told.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        state.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        # bytes as they lie; numpy lacks some of torch's types
+        state.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return state.hexdigest()
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], Tree]:
@@ -88,6 +115,10 @@ class Checkpoints:
         """Checkpoints, latest first."""
         found = [p for p in self.folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+", p.stem)]
         return sorted(found, key=lambda p: int(p.stem.removeprefix("step-")), reverse=True)
+
+    def newest(self) -> Path | None:
+        """The latest checkpoint's file; None if there is none."""
+        return next(iter(self.paths()), None)
 
     def save(self, step: int, tensors: dict[str, Tensor], meta: Tree) -> Path:
         """Write the checkpoint of a step and delete those beyond the number to keep."""

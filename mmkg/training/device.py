@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from mmkg.errors import DataError
+
+SILENCE = timedelta(minutes=10)
+"""How long a process waits for one that is there and says nothing; one that ended is noticed at once."""
 
 
 def apart(device: torch.device) -> bool:
@@ -25,11 +31,14 @@ def accelerator_of(precision: str) -> Accelerator:
     if precision == "fp16" and not torch.cuda.is_available():
         raise DataError("precision fp16 needs a GPU", cure="choose bf16, or no for float32")
     try:
+        handlers = [
+            # which of a sampler's parameters take part in a step depends on the step
+            DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=SILENCE),
+        ]
         # Apple's GPUs lack float64, which exact filtered sampling and ranks need
-        accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+        cpu = not torch.cuda.is_available()
+        return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=handlers)
     except ValueError as error:  # accelerate keeps one precision a process
         problem = f"precision {precision} after another one in the same process ({error})"
         raise DataError(problem, cure="use one precision, or start a new process") from None
-    if accelerator.num_processes > 1:
-        raise DataError(f"{accelerator.num_processes} processes", cure="train in one; each would do the same work")
-    return accelerator

@@ -24,11 +24,13 @@ class Question:
         batch: ``B`` triples.
         side: The side asked for.
         plan: What the sampler said of them, see :meth:`mmkg.samplers.NegativeSampler.plan`.
+        of: The whole batch and where in it these triples stand, where negatives are drawn for all of it.
     """
 
     batch: Batch
     side: Side
     plan: Any = None
+    of: tuple[Batch, slice] | None = None
 
     def to(self, device: torch.device) -> Question:
         """The same on another device."""
@@ -125,6 +127,12 @@ class Questions:
         given = (self.facts, self.generator)
         parts = self.sampler.questions(batch, side, *given)
         return [Question(*part, self.sampler.plan(*part, *given)).to(self.device) for part in parts]
+
+    def planned(self, question: Question) -> Question:
+        """A question about part of a batch with a plan of its own."""
+        batch = question.batch.to("cpu")
+        plan = self.sampler.plan(batch, question.side, self.facts, self.generator)
+        return Question(batch, question.side, plan).to(self.device)
 
     def _batches(self, triples: Tensor, weight: Tensor | None, side: Side, purpose: str) -> Batches:
         """The order in which train triples ``[E, 3]`` ask for a side."""

@@ -10,14 +10,18 @@ from torch import Tensor
 
 from mmkg.errors import DataError
 from mmkg.training.checkpoint import flatten_optimizer, restore_optimizer
+from mmkg.training.identity import check_identity, save_names
 from mmkg.training.result import TrainResult
 
 if TYPE_CHECKING:
     from mmkg.training.trainer import Trainer
 
+FREE = ("keep_checkpoints", "memory_mb")
+"""Settings that may change on the way: no number depends on them."""
+
 
 def save(trainer: Trainer) -> None:
-    """Write a trainer's state as the checkpoint of its step."""
+    """Write a trainer's state as the checkpoint of its step; of several processes all call it and the first writes."""
     tensors, optimizer_meta = {}, []
     for name, module in trainer.modules.items():
         tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
@@ -29,9 +33,14 @@ def save(trainer: Trainer) -> None:
     random, place = trainer.questions.state()
     tensors |= {f"random.{k}": v for k, v in random.items()}
     tensors |= {
-        "random.sampling": trainer.generator.get_state(),
         "random.torch": torch.get_rng_state(),
     }
+    for number, state in enumerate(trainer.processes.gather(trainer.generator.get_state())):
+        tensors[_sampling(number)] = state
+    if trainer.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    if not trainer.processes.first:
+        return
     scaler = trainer.accelerator.scaler
     meta = {
         "step": trainer.step,
@@ -43,22 +52,32 @@ def save(trainer: Trainer) -> None:
         "result": asdict(trainer.result),
         "losses": trainer.losses,
         "config": asdict(trainer.config),
+        "identity": trainer.identity,
+        "portions": {"parts": trainer.gradients.parts, "chunk": getattr(trainer.sampler, "chunk_size", None)},
     }
+    save_names(trainer.checkpoints.folder, trainer.names)
     trainer.checkpoints.save(trainer.step, tensors, meta)
+
+
+def _sampling(number: int) -> str:
+    """Name of a process's source of randomness."""
+    return "random.sampling" if number == 0 else f"random.sampling.{number}"
 
 
 def restore(trainer: Trainer) -> None:
     """Give a new trainer the state of the latest whole checkpoint in its folder, if there is one.
 
     Raises:
-        DataError: If that was made with other settings.
+        DataError: If that was made with other settings, or of another dataset, vocabulary, scorer or sampler; what
+            differs is told.
     """
     found = trainer.checkpoints.latest()
     if found is None:
         return
     tensors, meta = found
+    check_identity(trainer.checkpoints.folder, meta.get("identity"), trainer.identity, trainer.names)
     now = asdict(trainer.config)
-    other = {k: (v, now.get(k)) for k, v in meta["config"].items() if now.get(k) != v and k != "keep_checkpoints"}
+    other = {k: (v, now.get(k)) for k, v in meta["config"].items() if now.get(k) != v and k not in FREE}
     if other:
         told = ", ".join(f"{k}: {was!r} then, {is_!r} now" for k, (was, is_) in other.items())
         problem = f"the checkpoint has other settings ({told})"
@@ -78,7 +97,17 @@ def restore(trainer: Trainer) -> None:
     if trainer.accelerator.scaler is not None and meta["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(meta["scaler"])
     trainer.questions.restore(under("random."), meta["place"])
-    trainer.generator.set_state(tensors["random.sampling"])
+    own = _sampling(trainer.processes.number)
+    if own in tensors:  # else there were fewer processes then; those of now that read ids alone draw as the first
+        trainer.generator.set_state(tensors[own])
+    elif trainer.sampler is None or trainer.sampler.reads_ids_alone:
+        trainer.generator.set_state(tensors[_sampling(0)])
+    portions = meta.get("portions", {})
+    trainer.gradients.parts = portions.get("parts", 1)
+    if portions.get("chunk") is not None and hasattr(trainer.sampler, "chunk_size"):
+        trainer.sampler.chunk_size = portions["chunk"]
     torch.set_rng_state(tensors["random.torch"])
+    if trainer.device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
     trainer.step, trainer.waited, trainer.losses = meta["step"], meta["waited"], meta["losses"]
     trainer.result = TrainResult(**({"steps_per_epoch": trainer.result.steps_per_epoch} | meta["result"]))

@@ -89,7 +89,10 @@ class StepLoss:
         """The loss against drawn negatives, the sampler's own and the penalty."""
         batch, side = question.batch, question.side
         planned = {} if question.plan is None else {"plan": question.plan}
-        negatives = self.sampler.sample(batch, side, self.model, self.facts, self.generator, step, **planned)
+        whole, rows = (batch, None) if question.of is None else question.of
+        negatives = self.sampler.sample(whole, side, self.model, self.facts, self.generator, step, **planned)
+        if rows is not None:
+            negatives = negatives.rows(rows)
         positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
         self.watch(batch, side, negatives, scores.detach())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from mmkg.errors import DataError, NumericsError
-from mmkg.evaluation import metrics, rank
+from mmkg.errors import DataError
+from mmkg.evaluation import metrics, rank, rank_together
 from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
 from mmkg.training.batches import Batches
@@ -21,9 +21,13 @@ from mmkg.training.callbacks import Callback
 from mmkg.training.checkpoint import Checkpoints
 from mmkg.training.config import TrainConfig
 from mmkg.training.device import accelerator_of, apart
+from mmkg.training.gradients import Gradients
+from mmkg.training.guard import Guard
+from mmkg.training.identity import VOCABULARIES, identity
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
 from mmkg.training.optimizers import OPTIMIZERS
-from mmkg.training.questions import Question, Questions
+from mmkg.training.processes import Processes
+from mmkg.training.questions import Questions
 from mmkg.training.result import TrainResult
 from mmkg.training.saving import restore, save
 from mmkg.training.schedule import rate_factor
@@ -67,10 +71,12 @@ class Trainer:
         if objective.needs_negatives and sampler is None:
             raise ValueError(f"{type(objective).__name__} needs negatives: give a sampler")
         self.accelerator = accelerator_of(config.precision)
+        self.processes = Processes(self.accelerator)
         self.device = self.accelerator.device
         self.model, self.objective = model.to(self.device), objective.to(self.device)
         self.sampler = sampler.to(self.device) if sampler is not None and objective.needs_negatives else None
-        self.callbacks, self.progress = tuple(callbacks), progress
+        self.callbacks = tuple(callbacks) if self.processes.first else ()
+        self.progress = progress and self.processes.first
         self.checkpoints = None if folder is None else Checkpoints(Path(folder), config.keep_checkpoints)
 
         triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
@@ -82,10 +88,14 @@ class Trainer:
             raise DataError("the validation split is empty", cure="give one, or set validate_every to 0")
         facts = Facts.from_data(data, ("train",)).to("cpu")  # on the host, where questions are made
         self.facts = facts.to(self.device)
-        self.validation_filter = Facts.from_data(data, ("train", "val")).to(self.device)
-        self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, "negatives"))
+        self._data = data
+        # several processes draw the same and take their rows, or each its own
+        own = self.processes.number if self.sampler is not None and not self.sampler.reads_ids_alone else 0
+        drawing = "negatives" if own == 0 else f"negatives of process {own}"
+        self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, drawing))
         ahead = apart(self.device)
-        planning = torch.Generator().manual_seed(stream(config.seed, "plans")) if ahead else self.generator
+        plans = "plans" if own == 0 else f"plans of process {own}"
+        planning = torch.Generator().manual_seed(stream(config.seed, plans)) if ahead else self.generator
         self.questions = Questions(train, facts, self.sampler, config, self.device, planning, ahead=ahead)
         self.loss = StepLoss(
             self.model, self.sampler, self.objective, self.facts, config, self.generator, self._tell_negatives
@@ -95,6 +105,7 @@ class Trainer:
             # so that a step costs what it touches; a full softmax touches every row, and clipping needs dense gradients
             by_rows = config.optimizer == "row_adagrad" and objective.needs_negatives and config.clip is None
             self.model.node_emb.sparse = by_rows
+        self.gradients = Gradients(self.loss, self.accelerator, self.processes, self.questions, self.modules)
         kind = OPTIMIZERS[config.optimizer]
         optimizers = [kind(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)]
         if self.sampler is not None and any(p.requires_grad for p in self.sampler.parameters()):
@@ -105,6 +116,9 @@ class Trainer:
         self.losses: list[float] = []  # since the last validation
         self.result = TrainResult(0, 0, {}, steps_per_epoch=steps_per_epoch)
         self.best: dict[str, dict[str, Tensor]] = {}
+        self.guard = Guard(self.modules, self._last_good)
+        self.identity = identity(data, self.modules)
+        self.names = {key: list(names) for key in VOCABULARIES if (names := getattr(data, key, None)) is not None}
 
     def fit(self, *, resume: bool = False) -> TrainResult:
         """Train to the end and leave the best model in place.
@@ -114,14 +128,16 @@ class Trainer:
                 as without the stop.
 
         Raises:
-            NumericsError: At the first loss that is NaN or infinite.
+            NumericsError: At the first loss or gradient that is NaN or infinite.
+            OutOfMemory: If not even a batch of one triple fits; before that, a warning says how it was divided.
+            ProcessLost: If another process of the same training ended.
             TrainingInterrupted: After Ctrl-C or SIGTERM, once the step was finished and the checkpoint written.
         """
         if resume and self.checkpoints is not None:
             restore(self)
         started = time.perf_counter() - self.result.seconds
         bar = tqdm(total=self.config.steps, initial=self.step, desc="training", unit="step", disable=not self.progress)
-        with GracefulStop() as stop, bar:
+        with GracefulStop() as stop, bar, self.processes.contact(self._last_good):
             while self.step < self.config.steps and self.result.stopped != "patience":
                 step_losses = self._train_step()
                 self.step += 1
@@ -141,12 +157,13 @@ class Trainer:
                     self.result.seconds = time.perf_counter() - started
                 saved = self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0
                 ended = self.step == self.config.steps or self.result.stopped == "patience"
-                if saved or stop.asked or ended:
+                asked_to_stop = self.processes.any(stop.asked)
+                if saved or asked_to_stop or ended:
                     for callback in self.callbacks:
                         callback.on_checkpoint(self, self.step)
                     if self.checkpoints is not None:
                         save(self)
-                if stop.asked:
+                if asked_to_stop:
                     where = "" if self.checkpoints is None else f"; the checkpoint is in {self.checkpoints.folder}"
                     raise TrainingInterrupted(f"stopped after step {self.step} of {self.config.steps}{where}")
         if self.best:
@@ -160,17 +177,12 @@ class Trainer:
     def _train_step(self) -> dict[str, float]:
         asked = self.questions.next(self.step)
         self.model.train()
-        with self.accelerator.autocast():
-            parts = self.loss(asked, self.step)
-            total = sum(parts.values())
-        self.accelerator.backward(total)
+        parts = self.gradients(asked, self.step)
         self.questions.prepare(self.step + 1)  # a GPU is still busy
-        value = float(total.detach())
-        if not math.isfinite(value):
-            raise NumericsError(
-                f"the loss is {value} at step {self.step + 1}; first triple of the batch: {_first_triple(asked)}. "
-                "Cure: lower the learning rate, or clip the gradient"
-            )
+        value = float(sum(parts.values()))
+        self.guard.loss(value, parts, self.step + 1, asked)
+        if self.accelerator.scaler is None:  # else infinities are expected, and such steps left out
+            self.guard.gradients(self.step + 1, asked)
         if self.config.clip is not None:
             parameters = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
             self.accelerator.clip_grad_norm_(parameters, self.config.clip)
@@ -178,14 +190,15 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-        return {"loss": value} | {name: float(part.detach()) for name, part in parts.items()}
+        return {"loss": value} | {name: float(part) for name, part in parts.items()}
 
     def _tell_negatives(self, batch: Batch, side: Side, negatives: Negatives, scores: Tensor) -> None:
         for callback in self.callbacks:
             callback.on_negatives(self, self.step + 1, batch, side, negatives, scores)
 
     def _validate(self, bar: tqdm) -> None:
-        ranks = rank(self.model, self.validation, self.validation_filter, memory_mb=self.config.memory_mb)
+        ranked = rank if self.processes.count == 1 else rank_together
+        ranks = ranked(self.model, self.validation, self.validation_filter, memory_mb=self.config.memory_mb)
         found = metrics(ranks)
         mean_loss, self.losses = sum(self.losses) / len(self.losses), []
         self.result.history.append(
@@ -206,6 +219,14 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_validation(self, self.step, found)
 
+    @cached_property
+    def validation_filter(self) -> Facts:
+        """What validation filters out; made when first asked for, as it is as large as the train facts."""
+        return Facts.from_data(self._data, ("train", "val")).to(self.device)
+
+    def _last_good(self) -> Path | None:
+        return None if self.checkpoints is None else self.checkpoints.newest()
+
     @property
     def batches(self) -> Batches:
         """The train triples, on the host, and their order."""
@@ -220,11 +241,6 @@ class Trainer:
     def modules(self) -> dict[str, torch.nn.Module]:
         """What is trained, by name."""
         return {"model": self.model} | ({} if self.sampler is None else {"sampler": self.sampler})
-
-
-def _first_triple(asked: list[list[Question]]) -> list[int]:
-    batch = asked[0][0].batch
-    return [int(x[0]) for x in (batch.head, batch.relation, batch.tail)]
 
 
 def _copy(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sampler_world import make_world, seeded
+from sampler_world import counts_p_value, make_world, seeded
 
 from mmkg.graph.facts import Facts
 from mmkg.samplers.mmrns.pool import known_answers, known_in_pool, random_pool
@@ -67,3 +67,15 @@ def test_which_answers_is_left_to_chance():
         found[known_answers(batch, "tail", facts, 5, generator)[0][0]] += 1
     assert found[0] == 1000
     assert ((found[1:] - 1000 * 5 / 29).abs() < 60).all()
+
+
+def test_a_pool_out_of_very_many_is_drawn_as_evenly(monkeypatch):
+    monkeypatch.setattr("mmkg.samplers.mmrns.pool.MANY", 0)
+    generator, found = seeded(), torch.zeros(64)
+    for _ in range(2000):
+        pool = random_pool(64, 8, CPU, generator)
+        assert pool.numel() == 8
+        assert (pool.diff() > 0).all()
+        found[pool] += 1
+    assert counts_p_value(found, torch.ones(64)) > 1e-4
+    assert int(random_pool(2**40, 500, CPU, generator).max()) > 2**38

@@ -23,6 +23,16 @@ def affordable(memory_mb: float | Literal["auto"], bytes_each: int, device: torc
     return max(LEAST, budget // max(1, bytes_each))
 
 
+def shrink_chunks(sampler) -> str | None:
+    """Compute half as many candidates at once: what was chosen, or None if that would be too few."""
+    before = min(sampler.pool_size, sampler.chunk_size or sampler.pool_size)
+    after = max(LEAST, before // 2)
+    if after >= before:
+        return None
+    sampler.chunk_size = after
+    return f"{after} candidates at once"
+
+
 def fits(needed: int, device: torch.device) -> bool:
     """Whether half of what is free on a device holds so many bytes."""
     return needed <= free_bytes(device) // 2

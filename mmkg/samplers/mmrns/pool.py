@@ -10,6 +10,9 @@ from torch import Tensor
 from mmkg.graph.facts import Facts
 from mmkg.types import Batch, Side
 
+MANY = 2**18
+"""Entities from which shuffling all of them for a pool takes longer than the rest of a plan."""
+
 
 def random_pool(num_entities: int, size: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Entities drawn without replacement, shared by the whole batch.
@@ -25,7 +28,23 @@ def random_pool(num_entities: int, size: int, device: torch.device, generator: t
     """
     if size >= num_entities:
         return torch.arange(num_entities, device=device)  # [N]
+    if num_entities >= MANY and 8 * size <= num_entities:
+        return _few_of_many(num_entities, size, device, generator)
     return torch.randperm(num_entities, generator=generator, device=device)[:size].sort().values  # [P]
+
+
+def _few_of_many(num_entities: int, size: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
+    """As :func:`random_pool`, at a cost that does not grow with the number of entities."""
+    found = torch.empty(0, dtype=torch.long, device=device)
+    while found.numel() < size:  # once, but for chances of one in very many
+        more = torch.randint(num_entities, (size + size // 4 + 16,), generator=generator, device=device)
+        found = torch.cat([found, more])
+        distinct, which = found.unique(return_inverse=True)
+        # the first that were drawn, each once: any set of that size is as likely as any other
+        first = torch.full_like(distinct, found.numel())
+        first.scatter_reduce_(0, which, torch.arange(found.numel(), device=device), "amin")
+        found = found[first.sort().values]
+    return found[:size].sort().values  # [P]
 
 
 def typed_pool(

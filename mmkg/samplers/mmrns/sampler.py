@@ -14,7 +14,7 @@ from mmkg.samplers.mmrns.distribution import RULES, temperature
 from mmkg.samplers.mmrns.draw import draw, gumbel
 from mmkg.samplers.mmrns.explanation import Explanation, explain_positions
 from mmkg.samplers.mmrns.gumbel import GRADIENTS, RELAXATIONS, straight_through
-from mmkg.samplers.mmrns.memory import affordable
+from mmkg.samplers.mmrns.memory import affordable, shrink_chunks
 from mmkg.samplers.mmrns.options import check_above, check_options
 from mmkg.samplers.mmrns.plan import Plan, make_plan
 from mmkg.samplers.mmrns.seen import Seen, see
@@ -249,6 +249,8 @@ class MMRNS(NegativeSampler):
             chunk_size = affordable(self.memory_mb, each, plan.pool.device)
         epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
         return see(self.views, plan, model, epsilon, missing=self.missing, chunk_size=chunk_size)
+
+    shrink = shrink_chunks
 
     def loss(self, negatives: Negatives, negative_scores: Tensor, positive_scores: Tensor) -> Tensor | None:
         """``beta`` times the mean of L_con over the modalities in use; None without L_con.

@@ -1,0 +1,148 @@
+"""The gradient of one step: of the whole batch at once, in parts that fit into memory, or of this process's share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmkg.memory import ran_out, tell
+from mmkg.training.processes import Processes
+from mmkg.training.questions import Question, Questions
+from mmkg.training.step import StepLoss
+
+Asked = Sequence[Sequence[Question]]
+
+
+class Gradients:
+    r"""Fills ``grad`` of all parameters with the gradient of a step's loss.
+
+    A batch is divided into ``processes x parts`` runs of rows, of which each process takes its own one after the other:
+
+    .. math:: \nabla L = \sum_p \frac{\Omega_p}{\sum_q \Omega_q} \nabla L_p,
+
+    with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler reads ids alone, each
+    run draws for the whole batch and takes its rows, so that the negatives are those of one process and one part.
+    Others draw for each run, MMRNS a pool for each; then results are as good and not the same.
+
+    Where memory runs out, the sampler is asked to compute in smaller portions, and where that is not enough, the batch
+    is divided into twice as many parts; the step is done anew, and all later ones that way.
+
+    Args:
+        loss: Of the step.
+        accelerator: Device and precision.
+        processes: Who else trains this model.
+        questions: Where the questions come from; plans parts anew.
+        modules: What is trained, by name.
+    """
+
+    def __init__(
+        self,
+        loss: StepLoss,
+        accelerator: Accelerator,
+        processes: Processes,
+        questions: Questions,
+        modules: dict[str, torch.nn.Module],
+    ) -> None:
+        self.loss, self.accelerator, self.processes, self.questions = loss, accelerator, processes, questions
+        self.modules, self.parts = modules, 1
+        self.forward = processes.wrap(_Forward(loss, modules))
+
+    def __call__(self, asked: Asked, step: int) -> dict[str, Tensor]:
+        """The parts of the loss by name, scalars without gradient, of the whole batch.
+
+        Args:
+            asked: Questions about the whole batch, the same in every process.
+            step: Steps done before.
+
+        Raises:
+            OutOfMemory: If not even one triple fits.
+        """
+        generators = {id(g): g for g in (self.loss.generator, self.questions.generator)}.values()
+        before = [(g, g.get_state()) for g in generators]
+        while True:
+            try:
+                return self._whole(asked, step)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error) or self.processes.count > 1:  # there others wait for this process's gradient
+                    raise
+                told = str(error)
+            for module in self.modules.values():
+                module.zero_grad()
+            for generator, state in before:
+                generator.set_state(state)
+            self._shrink(asked, told)
+
+    def _shrink(self, asked: Asked, told: str) -> None:
+        chosen = None if self.loss.sampler is None else self.loss.sampler.shrink()
+        if chosen is None and self.parts < max(len(q.batch) for questions in asked for q in questions):
+            self.parts *= 2
+            chosen = f"the batch in {self.parts} parts"
+        tell("training", told, chosen)
+
+    def _whole(self, asked: Asked, step: int) -> dict[str, Tensor]:
+        if self.parts == self.processes.count == 1:
+            with self.accelerator.autocast():
+                parts = self.loss(asked, step)
+                total = sum(parts.values())
+            self.accelerator.backward(total)
+            return {name: part.detach() for name, part in parts.items()}
+        found: dict[str, Tensor] = {}
+        left = self.parts * sum(len(questions) for questions in asked)
+        # one after the other: what a piece draws from depends on what those before have drawn
+        for share, piece in (piece for questions in asked for piece in self._pieces(questions)):
+            left -= 1
+            waiting = nullcontext() if not left or self.processes.count == 1 else self.forward.no_sync()
+            with waiting:
+                with self.accelerator.autocast():
+                    total, parts = self.forward([[piece]], step, share)
+                self.accelerator.backward(total * self.processes.count)  # of which gradients are the mean
+            for name, part in parts.items():
+                found[name] = found.get(name, 0.0) + part.detach()
+        return self.processes.sum(found)
+
+    def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, Question]]:
+        """This process's runs of one side's questions, each with its share; draw from each before the next."""
+        whole = sum(_weight(question) for question in questions)
+        count, first = self.parts * self.processes.count, self.processes.number * self.parts
+        sampler = self.loss.sampler
+        for question in questions:
+            size = len(question.batch)
+            state = None
+            for run in range(first, first + self.parts):
+                start, stop = (size * i // count for i in (run, run + 1))
+                share = 1.0
+                if start == stop:  # fewer triples than runs: something that counts nothing, so that all keep step
+                    start, stop, share = 0, 1, 0.0
+                rows = slice(start, stop)
+                part = replace(question, batch=question.batch.rows(rows), plan=None)
+                share *= _weight(part) / whole
+                if sampler is not None and sampler.reads_ids_alone:
+                    if state is None:
+                        state = self.loss.generator.get_state()
+                    self.loss.generator.set_state(state)
+                    part = replace(part, of=(question.batch, rows))
+                elif question.plan is not None:
+                    part = self.questions.planned(part)
+                yield share, part
+
+
+class _Forward(torch.nn.Module):
+    """A step's loss as one module, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, loss: StepLoss, modules: dict[str, torch.nn.Module]) -> None:
+        super().__init__()
+        self.trained, self._loss = torch.nn.ModuleDict(modules), loss
+
+    def forward(self, asked: Asked, step: int, share: float) -> tuple[Tensor, dict[str, Tensor]]:
+        parts = {name: share * part for name, part in self._loss(asked, step).items()}
+        return sum(parts.values()), {name: part.detach() for name, part in parts.items()}
+
+
+def _weight(question: Question) -> float:
+    weight = question.batch.weight
+    return float(len(question.batch)) if weight is None else float(weight.double().sum())
