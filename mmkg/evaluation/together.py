@@ -20,7 +20,7 @@ if dist.is_available():
     from torch.distributed.tensor import DTensor
 else:  # nothing is spread there
 
-    class DTensor:
+    class DTensor:  # type: ignore[no-redef]
         """What no tensor is."""
 
 

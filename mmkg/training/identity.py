@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def identity(data, modules: dict[str, torch.nn.Module]) -> dict[str, dict]:
         JSON-able: for the dataset counts and hashes, for each module its kind, plain settings and shapes.
     """
     triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], dim=1)  # [E, 3]
-    told = {"entities": int(data.num_nodes), "relations": int(data.num_relations)}
+    told: dict[str, Any] = {"entities": int(data.num_nodes), "relations": int(data.num_relations)}
     for split in ("train", "val"):  # another test split changes nothing that training sees
         mine = triples[data[f"{split}_mask"]]
         told[f"{split} triples"] = f"{len(mine)}, hash {_of_tensor(mine)}"
