@@ -59,7 +59,14 @@ def test_a_look_does_not_come_back_without_final(folder):
     assert "test mrr" not in call(folder)
 
 
-OTHERS = ("patterns", "hard_negatives", "benchmarks", "unseen", "linking")  # folders of other kinds of results
+OTHERS = (
+    "patterns",
+    "hard_negatives",
+    "benchmarks",
+    "unseen",
+    "linking",
+    "straight_through",
+)  # folders of other kinds of results
 
 
 def test_committed_results_say_what_they_are():
