@@ -6,9 +6,9 @@
 
 Reads WN18 from datasets/WN18, from a folder named by MMKG_RAW, or from the web.
 
-Expected: a test MRR of 0.974 (seed 0) by a refit on train and validation for 10 epochs, which is above published numbers
-because validation holds inverses of test triples; validation MRR 0.889 at weight 5e-3 (0.884 at 5e-2), filtered without
-test facts (0.944 with them filtered, too). An epoch takes 80 to 110 seconds of one core of an AMD EPYC (Zen 4).
+Expected: a test MRR of 0.974 (seed 0) by a refit on train and validation for 10 epochs, above published numbers for
+validation holds inverses of test triples; validation MRR 0.889 at weight 5e-3 (0.884 at 5e-2), filtered without test
+facts (0.944 with them filtered, too). An epoch takes 80 to 110 seconds of one core of an AMD EPYC (Zen 4).
 """
 
 from __future__ import annotations
