@@ -52,9 +52,14 @@ def rank(
     with bar, asking(model) as asked:
         parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
-    number = torch.arange(len(triples), device=triples.device)
-    which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
-    return Ranks(optimistic, pessimistic, candidates, which.repeat_interleave(len(triples)), number.repeat(len(sides)))
+    return Ranks(optimistic, pessimistic, candidates, *side_by_side(triples, sides))
+
+
+def side_by_side(triples: Tensor, sides: tuple[Side, ...]) -> tuple[Tensor, Tensor]:
+    """Side and number of the triple of each question ``[Q * sides]``, where one side's questions follow another's."""
+    number = torch.arange(len(triples), device=triples.device)  # [Q]
+    which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)  # [sides]
+    return which.repeat_interleave(len(triples)), number.repeat(len(sides))
 
 
 def check_questions(triples: Tensor, facts: Facts, sides: tuple[Side, ...]) -> None:

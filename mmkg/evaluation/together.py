@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation.ranking import check_questions, count_better, distinct_questions, rank
+from mmkg.evaluation.ranking import check_questions, count_better, distinct_questions, rank, side_by_side
 from mmkg.evaluation.scoring import asking
 from mmkg.evaluation.twins import twins
 from mmkg.graph import Facts
@@ -66,15 +66,8 @@ def rank_together(
     better, level, strangers = counts
     every = Batch(*triples.unbind(1))
     known = torch.cat([facts.count(every, side) for side in sides])  # [Q * sides]
-    number = torch.arange(len(triples), device=triples.device)
-    which = torch.tensor([SIDES.index(s) for s in sides], device=triples.device)
-    return Ranks(
-        better + 1,
-        better + level + 1,
-        facts.num_nodes - known - strangers + 1,
-        which.repeat_interleave(len(triples)),
-        number.repeat(len(sides)),
-    )
+    candidates = facts.num_nodes - known - strangers + 1  # [Q * sides]
+    return Ranks(better + 1, better + level + 1, candidates, *side_by_side(triples, sides))
 
 
 @dataclass

@@ -132,10 +132,8 @@ class Run:
         except TrainingInterrupted as stopped:
             raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
         except BaseException:
-            if writes and not any(
-                (folder / "checkpoints").glob("step-*")
-            ):  # nothing to go on from: leave nothing in the way
-                shutil.rmtree(folder)
+            if writes and not any((folder / "checkpoints").glob("step-*")):
+                shutil.rmtree(folder)  # nothing to go on from: leave nothing in the way
             raise
         run = cls(folder, config, dataset, model, sampler, result.best_step)
         if not writes:

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from mmkg.memory import ran_out, tell
 from mmkg.training.processes import Processes
-from mmkg.training.questions import Question, Questions
+from mmkg.training.questions import Asked, Question, Questions
 from mmkg.training.step import StepLoss
-
-Asked = Sequence[Sequence[Question]]
 
 
 class Gradients:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mmkg.errors import NumericsError
-from mmkg.training.questions import Question
+from mmkg.training.questions import Asked
 from mmkg.types import Batch
 
 CURE = "lower the learning rate, or clip the gradient"
 SHOWN = 3
-
-Asked = Sequence[Sequence[Question]]
 
 
 class Guard:

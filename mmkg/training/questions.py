@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ class Question:
     def to(self, device: torch.device) -> Question:
         """The same on another device."""
         return Question(self.batch.to(device), self.side, None if self.plan is None else self.plan.to(device))
+
+
+Asked = Sequence[Sequence[Question]]
+"""What a step asks: for each side that is asked for its questions, one or, as a sampler divides the batch, more."""
 
 
 class Questions:
@@ -74,10 +79,10 @@ class Questions:
         apart = config.both_sides and config.together > 1
         self.heads = self._batches(triples, weight, "head", "head batches") if apart else None
         self.epoch = 0
-        self._next: tuple[int, list[list[Question]]] | None = None
+        self._next: tuple[int, Asked] | None = None
 
-    def next(self, step: int) -> list[list[Question]]:
-        """The questions of the step after ``step``: for each side asked, one or, as a sampler divides it, more."""
+    def next(self, step: int) -> Asked:
+        """The questions of the step after ``step``."""
         made = self._next if self._next is not None else self._make(step)
         self._next = None
         self.epoch, questions = made
@@ -112,7 +117,7 @@ class Questions:
             random["plans"] = self.generator.get_state()
         return random, place
 
-    def _make(self, step: int) -> tuple[int, list[list[Question]]]:
+    def _make(self, step: int) -> tuple[int, Asked]:
         """The epoch of the step after ``step``, and its questions."""
         batch = self.tails.next()
         sides = SIDES[::-1] if self.config.both_sides else (SIDES[(step + 1) % 2],)  # tails first
@@ -124,15 +129,16 @@ class Questions:
     def _of_side(self, batch: Batch, side: Side) -> list[Question]:
         if self.sampler is None:
             return [Question(batch, side).to(self.device)]
-        given = (self.facts, self.generator)
-        parts = self.sampler.questions(batch, side, *given)
-        return [Question(*part, self.sampler.plan(*part, *given)).to(self.device) for part in parts]
+        parts = self.sampler.questions(batch, side, self.facts, self.generator)
+        return [self._planned(*part) for part in parts]
 
     def planned(self, question: Question) -> Question:
         """A question about part of a batch with a plan of its own."""
-        batch = question.batch.to("cpu")
-        plan = self.sampler.plan(batch, question.side, self.facts, self.generator)
-        return Question(batch, question.side, plan).to(self.device)
+        return self._planned(question.batch.to("cpu"), question.side)
+
+    def _planned(self, batch: Batch, side: Side) -> Question:
+        """A question about triples on the host, with its plan, on the device."""
+        return Question(batch, side, self.sampler.plan(batch, side, self.facts, self.generator)).to(self.device)
 
     def _batches(self, triples: Tensor, weight: Tensor | None, side: Side, purpose: str) -> Batches:
         """The order in which train triples ``[E, 3]`` ask for a side."""

@@ -14,7 +14,7 @@ from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
 from mmkg.training.config import TrainConfig
 from mmkg.training.full_softmax import scores_by_product
-from mmkg.training.questions import Question
+from mmkg.training.questions import Asked, Question
 from mmkg.training.regularisers import REGULARISERS
 from mmkg.training.relation_prediction import relation_loss
 from mmkg.training.sides import joined
@@ -53,12 +53,11 @@ class StepLoss:
         self.config, self.generator, self.watch = config, generator, watch
         self.regulariser = None if config.regulariser is None else REGULARISERS[config.regulariser]()
 
-    def __call__(self, asked: Sequence[Sequence[Question]], step: int) -> dict[str, Tensor]:
+    def __call__(self, asked: Asked, step: int) -> dict[str, Tensor]:
         """Parts of the loss by name, scalars.
 
         Args:
-            asked: For each side that is asked for the questions about ``B`` triples; more than one where a sampler
-                wants another side for some of them.
+            asked: The questions of each side about ``B`` triples in all.
             step: Steps done before.
         """
         parts: dict[str, Tensor] = defaultdict(lambda: 0.0)

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from mmkg.errors import DataError
-from mmkg.evaluation import metrics, rank, rank_together
+from mmkg.evaluation import metrics, rank_together
 from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
 from mmkg.training.batches import Batches
@@ -197,8 +197,7 @@ class Trainer:
             callback.on_negatives(self, self.step + 1, batch, side, negatives, scores)
 
     def _validate(self, bar: tqdm) -> None:
-        ranked = rank if self.processes.count == 1 else rank_together
-        ranks = ranked(self.model, self.validation, self.validation_filter, memory_mb=self.config.memory_mb)
+        ranks = rank_together(self.model, self.validation, self.validation_filter, memory_mb=self.config.memory_mb)
         found = metrics(ranks)
         mean_loss, self.losses = sum(self.losses) / len(self.losses), []
         self.result.history.append(
