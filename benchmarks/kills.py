@@ -153,6 +153,9 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     CONTEXT.set_forkserver_preload(["mmkg.samplers", "mmkg.scorers", "mmkg.training"])
+    first = CONTEXT.Process(target=int)  # starts the server, which imports torch: no part of how long a run takes
+    first.start()
+    first.join()
     moments = random.Random(args.seed)
     count = dict.fromkeys(("kills", "while_writing", "before_the_first_checkpoint", "resumes", "runs_ended"), 0)
     with tempfile.TemporaryDirectory() as place:
