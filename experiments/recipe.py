@@ -15,6 +15,7 @@ from common import RESULTS, Probe, record, short_hash, summarise
 
 from mmkg.cli import print_table
 from mmkg.run import Run, RunConfig, SamplerConfig, refit_config
+from mmkg.scorers import FUSIONS
 from mmkg.training import TrainConfig
 
 
@@ -52,6 +53,9 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--margin", type=float, help="of distance scorers")
     add("--steps", type=int, help="with drawn negatives")
     add("--epochs", type=int, help="of the recipe")
+    add("--fusion", choices=sorted(FUSIONS), help="how modalities become part of entities' embeddings; default: not")
+    add("--fuse-with", default="text", help="what is fused, as text,image; default %(default)s")
+    add("--relation-weight", type=float, help="of relation prediction as an auxiliary task")
     add("--batch-size", type=int)
     add("--learning-rate", type=float)
     add("--regulariser-weight", type=float, nargs="+", help="several: the best on validation is chosen")
@@ -71,12 +75,14 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
 
 def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     """The settings with what was typed put in place."""
-    train = {n: getattr(args, n) for n in ("steps", "epochs", "batch_size", "learning_rate", "precision")}
+    names = ("steps", "epochs", "batch_size", "learning_rate", "precision", "relation_weight")
+    train = {n: getattr(args, n) for n in names}
     train = {n: v for n, v in train.items() if v is not None} | {"seed": args.seeds[0]}
     steps = start.train.epochs is None and train.get("epochs") is None
     if args.validate_every or (steps and not start.train.validate_every):
         train["validate_every"] = args.validate_every or train.get("steps", start.train.steps)
-    own = {n: v for n in ("scorer", "dim", "margin", "objective") if (v := getattr(args, n)) is not None}
+    own = {n: v for n in ("scorer", "dim", "margin", "objective", "fusion") if (v := getattr(args, n)) is not None}
+    own |= {"fuse_with": tuple(args.fuse_with.split(","))} if "fusion" in own else {}
     sampler = {"negatives": args.negatives, "pool": args.pool, "modalities": tuple(args.modalities.split(","))}
     sampler |= {"name": args.sampler} if args.sampler else {}
     options = {"split_policy": args.split_policy} if hasattr(args, "split_policy") else start.options
@@ -137,7 +143,9 @@ def variant_of(config: RunConfig, *, several: bool) -> str:
     """What distinguishes a run in the table."""
     by = config.sampler.name if config.draws_negatives else config.objective
     penalty = f", {config.train.regulariser}" if config.train.regulariser else ""
-    return f"{config.scorer}, {by}{penalty}" + (f" {config.train.regulariser_weight:g}" if several else "")
+    text = f"{config.scorer}, {by}{penalty}" + (f" {config.train.regulariser_weight:g}" if several else "")
+    text += f", {'+'.join(config.fuse_with)} by {config.fusion} fusion" if config.fusion else ""
+    return text + (f", relations {config.train.relation_weight:g}" if config.train.relation_weight else "")
 
 
 def tell(entry: dict, run: Run) -> None:

@@ -52,6 +52,20 @@ class BilinearScorer(Scorer):
             return query @ table.T
         return torch.mm(query, table.T, out=out)
 
+    def pair(self, anchor: Tensor, answer: Tensor, side: Side) -> Tensor | None:
+        r"""What of a score belongs to the two entities, where the relation comes in linearly: :math:`s = \langle p, r
+        \rangle`, so that one matrix product scores all relations.
+
+        Args:
+            anchor: Given entities, shape ``[..., d]``.
+            answer: Entities at the side asked for, shape ``[..., d]``.
+            side: The side asked for.
+
+        Returns:
+            Vectors ``[..., d_r]``; None where there is no such form or none that is worth its memory.
+        """
+        return None
+
     def reset_parameters(self) -> None:
         """Xavier-uniform, as in PyG, or normal where a standard deviation was given."""
         for embedding in (self.node_emb, self.rel_emb):

@@ -38,6 +38,13 @@ class ComplEx(BilinearScorer):
             r_im = -r_im
         return torch.cat([a_re * r_re - a_im * r_im, a_re * r_im + a_im * r_re], dim=-1)
 
+    def pair(self, anchor: Tensor, answer: Tensor, side: Side) -> Tensor:
+        """``conj(h) * t``, ``[..., 2d]``; its real dot product with a relation is the score."""
+        head, tail = (anchor, answer) if side == "tail" else (answer, anchor)
+        h_re, h_im = head.chunk(2, dim=-1)
+        t_re, t_im = tail.chunk(2, dim=-1)
+        return torch.cat([h_re * t_re + h_im * t_im, h_re * t_im - h_im * t_re], dim=-1)
+
     def modulus(self, embedding: Tensor) -> Tensor:
         """Moduli ``[..., d]`` of embeddings ``[..., 2d]``."""
         return moduli(embedding)

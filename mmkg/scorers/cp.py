@@ -30,6 +30,10 @@ class CP(BilinearScorer):
         as_head, as_tail = anchor.chunk(2, dim=-1)
         return (as_head if side == "tail" else as_tail) * relation
 
+    def pair(self, anchor: Tensor, answer: Tensor, side: Side) -> Tensor:
+        """The product of the two, each in its own role, ``[..., d]``."""
+        return anchor.chunk(2, dim=-1)[side == "head"] * answer.chunk(2, dim=-1)[side == "tail"]
+
     def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Dot products with the candidates in the role asked for, ``[...]``."""
         return super().match(query, candidates.chunk(2, dim=-1)[side == "tail"], relation, side)

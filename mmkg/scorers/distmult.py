@@ -26,3 +26,7 @@ class DistMult(BilinearScorer):
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h * r`` or ``t * r``, ``[..., d]``."""
         return anchor * relation
+
+    def pair(self, anchor: Tensor, answer: Tensor, side: Side) -> Tensor:
+        """``h * t``, ``[..., d]``."""
+        return anchor * answer

@@ -34,3 +34,10 @@ class SimplE(BilinearScorer):
         if side == "head":
             forward, backward = backward, forward
         return torch.cat([as_tail * backward, as_head * forward], dim=-1) / 2
+
+    def pair(self, anchor: Tensor, answer: Tensor, side: Side) -> Tensor:
+        """Products of one's half with the other's other half, in the order of the relation's halves, ``[..., 2d]``."""
+        a_head, a_tail = anchor.chunk(2, dim=-1)
+        b_head, b_tail = answer.chunk(2, dim=-1)
+        ways = [a_head * b_tail, a_tail * b_head]
+        return torch.cat(ways if side == "tail" else ways[::-1], dim=-1) / 2

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mmkg.scorers import Scorer
+from mmkg.scorers import BilinearScorer, Scorer
 from mmkg.training.objectives.weighting import weighted_mean
 from mmkg.types import Batch, Side
 
@@ -15,8 +15,9 @@ from mmkg.types import Batch, Side
 def score_relations(model: Scorer, batch: Batch, side: Side, memory_mb: float = 64.0) -> Tensor:
     """Scores ``[B, R]`` of all relations between each triple's head and tail, as when ``side`` is asked for.
 
-    Relations are scored some at a time; where a gradient is wanted, each part is computed anew in the backward pass, so
-    that no ``[B, R, d]`` stands in memory.
+    Where a relation comes into the score linearly, one matrix product scores them all (:meth:`BilinearScorer.pair`).
+    Else relations are scored some at a time and, where a gradient is wanted, each part is computed anew in the backward
+    pass, so that no ``[B, R, d]`` stands in memory.
 
     Args:
         model: Any scorer.
@@ -24,8 +25,12 @@ def score_relations(model: Scorer, batch: Batch, side: Side, memory_mb: float = 
         side: The side whose formula, and whose relations where these are reciprocal, are used.
         memory_mb: Memory for one part's queries, in MiB, > 0.
     """
-    anchor, answer = model.entity(batch.anchor(side))[:, None], model.entity(batch.answer(side))[:, None]  # [B, 1, d]
+    anchor, answer = model.entity(batch.anchor(side)), model.entity(batch.answer(side))  # [B, d], [B, d]
     table, way = model.relation(torch.arange(model.num_relations, device=anchor.device), side), model.way(side)
+    pair = model.pair(anchor, answer, way) if isinstance(model, BilinearScorer) else None  # [B, d_r]
+    if pair is not None:
+        return pair @ table.T  # [B, R]
+    anchor, answer = anchor[:, None], answer[:, None]  # [B, 1, d]
     rows = max(1, int(memory_mb * 2**20 / (len(anchor) * max(anchor.shape[-1], table.shape[-1]) * 4)))
 
     def run(anchor: Tensor, relation: Tensor, answer: Tensor) -> Tensor:

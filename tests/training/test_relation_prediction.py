@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmkg.scorers import SCORERS
+from mmkg.scorers import SCORERS, BilinearScorer
 from mmkg.training.relation_prediction import relation_loss, score_relations
 from mmkg.types import SIDES, Batch
 
@@ -25,6 +25,22 @@ def test_scores_are_those_of_triples(name, reciprocal, side):
     for r in range(4):
         expected = model.score_triples(asked.head, torch.full((3,), r), asked.tail, side)
         torch.testing.assert_close(found[:, r], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["distmult", "complex", "cp", "simple"])
+@pytest.mark.parametrize("side", SIDES)
+def test_linear_relations_are_scored_by_one_product_with_the_same_gradient(name, side, monkeypatch):
+    torch.manual_seed(0)
+    model, asked = SCORERS[name](6, 4, 8).double(), batch()
+    weight = torch.randn(3, 4, dtype=torch.float64)
+    found = (weight * score_relations(model, asked, side)).sum()
+    monkeypatch.setattr(type(model), "pair", BilinearScorer.pair)
+    expected = (weight * score_relations(model, asked, side)).sum()
+    torch.testing.assert_close(found, expected)
+    parameters = list(model.parameters())
+    of_found, of_expected = (torch.autograd.grad(x, parameters) for x in (found, expected))
+    for a, b in zip(of_found, of_expected, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_loss_by_hand_and_the_same_gradient_in_parts():
