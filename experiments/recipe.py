@@ -55,6 +55,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--epochs", type=int, help="of the recipe")
     add("--fusion", choices=sorted(FUSIONS), help="how modalities become part of entities' embeddings; default: not")
     add("--fuse-with", default="text", help="what is fused, as text,image; default %(default)s")
+    add("--fuse-scale", choices=["channels", "length"], help="of what is fused; default channels")
     add("--relation-weight", type=float, help="of relation prediction as an auxiliary task")
     add("--batch-size", type=int)
     add("--learning-rate", type=float)
@@ -81,7 +82,8 @@ def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     steps = start.train.epochs is None and train.get("epochs") is None
     if args.validate_every or (steps and not start.train.validate_every):
         train["validate_every"] = args.validate_every or train.get("steps", start.train.steps)
-    own = {n: v for n in ("scorer", "dim", "margin", "objective", "fusion") if (v := getattr(args, n)) is not None}
+    own = ("scorer", "dim", "margin", "objective", "fusion", "fuse_scale")
+    own = {n: v for n in own if (v := getattr(args, n)) is not None}
     own |= {"fuse_with": tuple(args.fuse_with.split(","))} if "fusion" in own else {}
     sampler = {"negatives": args.negatives, "pool": args.pool, "modalities": tuple(args.modalities.split(","))}
     sampler |= {"name": args.sampler} if args.sampler else {}

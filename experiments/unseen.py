@@ -137,7 +137,7 @@ def one(args, dataset, split: InductiveSplit, features: dict[str, Features], var
     torch.manual_seed(stream(seed, "scorer"))
     model = ComplEx(split.num_known, int(split.known.num_relations), args.dim)
     if chosen:
-        fuse(model, {m: split.features(f, known_only=True) for m, f in chosen.items()}, standardise=True)
+        fuse(model, {m: split.features(f, known_only=True) for m, f in chosen.items()}, scale="channels")
     every = max(1, args.steps // 3)
     train = TrainConfig(
         steps=args.steps,

@@ -1,5 +1,7 @@
 """Where memory runs out, portions shrink, what was chosen is said, and results stay what they were."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -15,6 +17,14 @@ CPU_ERROR = (
     "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 )
 SAID = "memory ran out"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No search for garbage, which takes a second each time in a process that holds all the tests' modules."""
+    monkeypatch.setattr("mmkg.memory.gc", SimpleNamespace(collect=lambda: 0))
+
+
 ERRORS = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU_ERROR)]
 
 

@@ -60,6 +60,7 @@ def check_names(config: RunConfig) -> None:
     check_sampler(config)
     if config.fusion is not None:
         _choose("fusion", config.fusion, FUSIONS)
+        _choose("fuse_scale", config.fuse_scale, ("channels", "length"))
         for modality in config.fuse_with or ("nothing",):
             _choose("modality to fuse with", modality, ("image", "text"))
 

@@ -101,6 +101,8 @@ class RunConfig:
         fusion: How pictures and texts become part of an entity's embedding, out of :data:`mmkg.scorers.FUSIONS`; None
             for embeddings of structure alone.
         fuse_with: Which of "image" and "text" they are.
+        fuse_scale: Their scale, "channels" (suits Adam) or "length" (suits Adagrad at rates such as 0.1, whose first
+            step moves every weight by the rate); see :class:`mmkg.scorers.pooling.MeanPooling`.
     """
 
     dataset: str = "worldmoji"
@@ -121,6 +123,7 @@ class RunConfig:
     refit: bool = False
     fusion: str | None = None
     fuse_with: tuple[str, ...] = ("image", "text")
+    fuse_scale: str = "channels"
 
     def __post_init__(self) -> None:
         if self.refit and self.train.validate_every:

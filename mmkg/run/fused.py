@@ -37,4 +37,4 @@ def fused(config: RunConfig, scorer: Scorer, features: dict[str, Features]) -> S
     if not features:
         return scorer
     torch.manual_seed(stream(config.train.seed, "fusion"))
-    return fuse(scorer, features, fusion=config.fusion, standardise=True)
+    return fuse(scorer, features, fusion=config.fusion, scale=config.fuse_scale)

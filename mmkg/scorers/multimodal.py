@@ -22,7 +22,7 @@ class FusedEntities(Embedding):
         features: Features of each modality, by name, over the same ``N`` entities.
         fusion: "linear", "gated" or "back_fill"; see :mod:`mmkg.scorers.fusion`.
         attention: Whether regions and sentences are pooled by learned attention instead of their mean.
-        standardise: Whether pooled channels are standardised; see :class:`MeanPooling`.
+        scale: Scale of the means, "channels" or "length"; see :class:`MeanPooling`.
 
     Raises:
         ValueError: If there are no features, they are of another graph, or an option is unknown.
@@ -35,22 +35,19 @@ class FusedEntities(Embedding):
         *,
         fusion: str = "linear",
         attention: bool = False,
-        standardise: bool = False,
+        scale: str | None = None,
     ) -> None:
         if not features:
             raise ValueError("no features to fuse: give those of one modality or more")
         if fusion not in FUSIONS:
             raise ValueError(f"fusion {fusion!r}: choose one of {', '.join(FUSIONS)}")
-        if attention and standardise:
-            raise ValueError("standardise is for means; attention reads features as they are")
+        if attention and scale is not None:
+            raise ValueError(f"scale {scale!r} is for means; attention reads features as they are")
         for name, one in features.items():
             if len(one.row) != table.num_embeddings:
                 raise ValueError(f"{name} features of {len(one.row)} entities, expected {table.num_embeddings}")
         super().__init__(table.num_embeddings, table.embedding_dim, _weight=table.weight.detach())
-        pools = {
-            m: AttentionPooling(f) if attention else MeanPooling(f, standardise=standardise)
-            for m, f in features.items()
-        }
+        pools = {m: AttentionPooling(f) if attention else MeanPooling(f, scale=scale) for m, f in features.items()}
         self.pooling = ModuleDict(pools)
         self.fusion = FUSIONS[fusion]({m: f.shape[2] for m, f in features.items()}, table.embedding_dim)
         self.to(table.weight)

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from mmkg.types import Features
 
 ENTITIES_AT_ONCE = 1024  # read from disk together
+SCALES = (None, "channels", "length")
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,16 +24,25 @@ class MeanPooling(torch.nn.Module):
 
     Args:
         features: Features of one modality.
-        standardise: Whether each channel gets mean 0 and deviation 1 over the entities that have the modality. Channels
-            that never change are left at zero.
+        scale: "channels": each channel gets mean 0 and deviation 1 over the entities that have the modality, and those
+            that never change are left at zero. "length": all are divided by one number, so that the mean square length
+            is 1. None: as they are.
+
+    Raises:
+        ValueError: If the scale is none of these.
     """
 
-    def __init__(self, features: Features, *, standardise: bool = False) -> None:
+    def __init__(self, features: Features, *, scale: str | None = None) -> None:
         super().__init__()
+        if scale not in SCALES:
+            raise ValueError(f"scale {scale!r}: choose one of {', '.join(map(str, SCALES))}")
         parts = [self.pool(*features.gather(ids)) for ids in torch.arange(len(features.row)).split(ENTITIES_AT_ONCE)]
         pooled, present = (torch.cat(x) for x in zip(*parts, strict=True))  # [N, D], [N]
         mean, deviation = torch.zeros(pooled.shape[1]), torch.ones(pooled.shape[1])
-        if standardise and present.any():
+        if scale == "length" and present.any():
+            length = pooled[present].square().sum(1).mean().sqrt()
+            deviation = torch.full_like(deviation, float(length) or torch.inf)
+        elif scale == "channels" and present.any():
             mean = pooled[present].mean(0)
             deviation = pooled[present].std(0, correction=0)
             # a dead channel's deviation is rounding: dividing by it would make noise of the first other value
@@ -40,14 +50,14 @@ class MeanPooling(torch.nn.Module):
         # statistics are saved, so that an unseen entity is treated alike; features are not: they are on disk already
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
-        self.register_buffer("pooled", self.scale(pooled, present), persistent=False)
+        self.register_buffer("pooled", self.scaled(pooled, present), persistent=False)
         self.register_buffer("present", present, persistent=False)
 
     def pool(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Rows ``[n, R, D]`` with mask ``[n, R]`` to vectors ``[n, D]`` and whether there is one ``[n]``."""
         return masked_mean(values, mask)
 
-    def scale(self, pooled: Tensor, present: Tensor) -> Tensor:
+    def scaled(self, pooled: Tensor, present: Tensor) -> Tensor:
         """Vectors ``[n, D]`` on the scale of the statistics, zero where there is none."""
         return ((pooled - self.mean) / self.deviation) * present[:, None]
 
@@ -58,7 +68,7 @@ class MeanPooling(torch.nn.Module):
     def encode(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The same from features ``[n, R, D]`` and mask ``[n, R]`` of entities that the graph does not hold."""
         pooled, present = self.pool(values.to(self.mean), mask.to(self.mean.device))
-        return self.scale(pooled, present), present
+        return self.scaled(pooled, present), present
 
 
 class AttentionPooling(torch.nn.Module):

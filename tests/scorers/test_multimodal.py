@@ -172,7 +172,7 @@ def test_names_and_descriptions_added_to_complex_in_one_line():
     assert [layer.in_features for layer in model.node_emb.fusion.maps.values()] == [5, 5]
 
 
-@pytest.mark.parametrize("options", [{}, {"standardise": True}, {"attention": True}])
+@pytest.mark.parametrize("options", [{}, {"scale": "channels"}, {"scale": "length"}, {"attention": True}])
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_saved_state_holds_no_features_and_restores_everything(fusion, options):
     model, _ = model_of(fusion=fusion, **options)
@@ -184,7 +184,7 @@ def test_a_saved_state_holds_no_features_and_restores_everything(fusion, options
     torch.testing.assert_close(other.entity_table(), model.entity_table())
 
 
-@pytest.mark.parametrize("options", [{}, {"standardise": True}, {"attention": True}])
+@pytest.mark.parametrize("options", [{}, {"scale": "channels"}, {"scale": "length"}, {"attention": True}])
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_an_unseen_entity_is_encoded_as_a_seen_one(fusion, options):
     model, both = model_of(fusion=fusion, **options)
@@ -208,12 +208,22 @@ def test_an_unseen_entity_is_encoded_as_a_seen_one(fusion, options):
 def test_standardised_channels_and_dead_ones():
     f = features(missing=0.2)
     f.values[:, :, 2] = 3.25  # a channel that never changes
-    table = fuse(DistMult(N, R, D), {"text": f}, standardise=True).node_emb.pooling["text"]
+    table = fuse(DistMult(N, R, D), {"text": f}, scale="channels").node_emb.pooling["text"]
     seen = table.pooled[table.present]
     torch.testing.assert_close(seen.mean(0), torch.zeros(5), atol=1e-6, rtol=0)
     deviation = seen.std(0, correction=0)
     torch.testing.assert_close(deviation, torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0]))
     assert not table.pooled[~table.present].any()
+
+
+def test_length_keeps_directions_and_makes_lengths_about_one():
+    f = features(missing=0.2)
+    plain, scaled = (
+        fuse(DistMult(N, R, D), {"text": f}, scale=scale).node_emb.pooling["text"] for scale in (None, "length")
+    )
+    assert scaled.pooled[scaled.present].square().sum(1).mean().item() == pytest.approx(1.0, rel=1e-5)
+    ratio = plain.pooled[plain.present] / scaled.pooled[plain.present]
+    torch.testing.assert_close(ratio, ratio[:1, :1].expand_as(ratio))  # one number for all
 
 
 def test_features_from_disk_in_half_precision(tmp_path):
@@ -230,7 +240,7 @@ def test_features_from_disk_in_half_precision(tmp_path):
 def test_no_entity_has_the_modality():
     f = Features(torch.zeros(0, 2, 5), torch.zeros(0, 2, dtype=torch.bool), torch.full((N,), -1))
     for fusion in FUSIONS:
-        for options in ({}, {"attention": True}, {"standardise": True}):
+        for options in ({}, {"attention": True}, {"scale": "channels"}, {"scale": "length"}):
             table = fuse(DistMult(N, R, D), {"text": f}, fusion=fusion, **options).entity_table()
             assert torch.isfinite(table).all()
 
@@ -242,5 +252,7 @@ def test_wrong_options():
         fuse(DistMult(N, R, D), {"text": features()}, fusion="sum")
     with pytest.raises(ValueError, match="text features of 23 entities, expected 24"):
         fuse(DistMult(N + 1, R, D), {"text": features()})
-    with pytest.raises(ValueError, match="standardise is for means"):
-        fuse(DistMult(N, R, D), {"text": features()}, attention=True, standardise=True)
+    with pytest.raises(ValueError, match="scale 'width': choose one of None, channels, length"):
+        fuse(DistMult(N, R, D), {"text": features()}, scale="width")
+    with pytest.raises(ValueError, match="is for means"):
+        fuse(DistMult(N, R, D), {"text": features()}, attention=True, scale="channels")
