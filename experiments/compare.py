@@ -31,6 +31,7 @@ from pathlib import Path
 
 from common import RESULTS, Cost, record, short_hash
 from comparison import caption, rows, step_seconds, told_ranks
+from drawn import Drawn
 from variants import COMPARED, CONTROLS, VARIANTS, Variant, configured
 
 from mmkg.cli import main_guard, print_table
@@ -203,7 +204,8 @@ class Comparison:
         print(f"\n== {told} ==", flush=True)
         free_memory()
         folder = self.out / told
-        run = Run.train(config, folder, resume=True, callbacks=[Cost(folder / "cost.json")])
+        drawn = Drawn(folder / "drawn.json", self.dataset.topology, config.alpha)
+        run = Run.train(config, folder, resume=True, callbacks=[Cost(folder / "cost.json"), drawn])
         budget = {"steps": steps} if seconds is None else {"seconds": seconds, "of_seconds_a_step": each}
 
         def extra(run: Run) -> dict:
@@ -214,6 +216,7 @@ class Comparison:
                 "available": sorted(self.features),
                 "cost": json.loads((folder / "cost.json").read_text(encoding="utf-8")),
                 "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in sizes.items() if m is not None},
+                "drawn": drawn.summary(),
                 "graph": fingerprint(run.data),
                 "ranks": told_ranks(run.ranks("val")),
             }

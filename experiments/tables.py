@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import RESULTS, mean_sd
-from comparison import caption, terms
+from comparison import caption, false_by_category, terms
 from comparison import rows as comparison_rows
 from patterns import row
 from unseen import CONTROLS, VARIANTS
@@ -168,10 +168,7 @@ def compare() -> str:
         {(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k)
     ):
         mine = [e for e in entries if (e["dataset"], e["scorer"]) == (dataset, scorer)]
-        table = comparison_rows(mine)
-        columns = list(table[0])
-        lines = [f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
-        lines += [f"| {' | '.join(cells.get(c, '') for c in columns)} |" for cells in table]
+        lines = markdown(comparison_rows(mine))
         at = terms(next(e for e in mine if "steps" in e["budget"]))
         told = f"{dataset}, {scorer}, dim {at['dim']}: {at['steps']} steps of {at['batch_size']} triples with"
         told += (
@@ -179,7 +176,20 @@ def compare() -> str:
         )
         told += f" ones. {told_once(mine, 'date')}, {told_once(mine, 'device')} of a shared, busy machine."
         parts.append("\n".join([*lines, "", f"*{told}*"]))
+        if false := false_by_category(mine):
+            what = (
+                "Negatives that are held-out facts by relation category (at least), what they take of the gradient, and"
+            )
+            what += " questions whose negatives give less than 0.005 of it. The last quarter of steps."
+            parts.append("\n".join([*markdown(false), "", f"*{what}*"]))
     return "\n\n".join([*parts, f"*{caption()}*"])
+
+
+def markdown(rows: list[dict[str, str]]) -> list[str]:
+    """Rows as lines of a Markdown table; the first row names the columns."""
+    columns = list(rows[0])
+    lines = [f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
+    return lines + [f"| {' | '.join(cells.get(c, '') for c in columns)} |" for cells in rows]
 
 
 def straight_through() -> str:

@@ -1,11 +1,13 @@
 """The comparison: the same twice and after a stop, nothing trained twice, test unseen, and tests that can tell."""
 
 import json
+import math
 import os
 import shutil
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -72,7 +74,8 @@ def what_counts(entries):
     """Results without what differs from machine to machine and from hour to hour."""
 
     def plain(entry):
-        kept = {k: entry[k] for k in ("variant", "seed", "steps", "best_step", "valid", "ranks", "parameters", "graph")}
+        names = ("variant", "seed", "steps", "best_step", "valid", "ranks", "parameters", "graph", "drawn")
+        kept = {name: entry[name] for name in names}
         timeless = [{k: v for k, v in point.items() if k != "seconds"} for point in entry["history"]]
         return kept | {"history": timeless}
 
@@ -186,6 +189,55 @@ def test_rows_that_mean_nothing_are_said_so(first):
     told = {row["negatives by"]: row["validation MRR"] for row in rows([entry | {"available": ["text"]}])}
     assert told["MMRNS without image"] == "not applicable: no image"
     assert "MMRNS without text" not in told
+
+
+def test_what_was_drawn_is_counted_by_hand(kin, tmp_path):
+    from drawn import Drawn
+
+    from mmkg.graph import Facts
+    from mmkg.types import Batch, Negatives
+
+    facts = Facts.from_data(kin, ("val", "test"))
+    h, r, t = (x[kin.val_mask][:2] for x in (kin.edge_index[0], kin.edge_type, kin.edge_index[1]))
+    ids = torch.stack([t, (t + 29) % 60, (t + 31) % 60], 1)  # [2, 3], the first of each is held out
+    valid = torch.tensor([[True, True, True], [True, False, True]])
+    scores = torch.tensor([[0.0, 1.0, -2.0], [-9.0, 5.0, -9.0]])
+    drawn = Drawn(tmp_path / "drawn.json", kin, alpha=0.5)
+    trainer = SimpleNamespace(config=SimpleNamespace(steps=8))
+    for step in (5, 6, 7, 8):
+        drawn.on_negatives(trainer, step, Batch(h, r, t), "tail", Negatives(ids, valid), scores)
+        if step == 7:
+            drawn.on_checkpoint(trainer, step)
+    drawn.on_checkpoint(trainer, 8)
+    assert set(drawn.steps) == {"7", "8"}  # the last quarter
+    again = Drawn(tmp_path / "drawn.json", kin, alpha=0.5)
+    assert again.summary() == drawn.summary()
+    again.on_negatives(trainer, 8, Batch(h, r, t), "tail", Negatives(ids, valid), scores)  # done once more
+    again.on_checkpoint(trainer, 8)
+    assert again.summary() == drawn.summary()
+    total = {name: sum(part[name] for part in drawn.summary().values()) for name in ("negatives", "false", "questions")}
+    held = int((facts.mask(Batch(h, r, t), "tail", ids) & valid).sum())
+    assert held >= 2
+    assert total == {"negatives": 10, "false": 2 * held, "questions": 4}
+    weight = torch.softmax(0.5 * scores[0].double(), 0)
+    first = float((0.5 * weight * torch.sigmoid(scores[0].double())).sum())
+    second = 0.5 / (1 + math.exp(9.0))
+    slope = sum(part["slope"] for part in drawn.summary().values())
+    assert slope == pytest.approx(2 * (first + second))
+    assert sum(part["vanished"] for part in drawn.summary().values()) == 2
+
+
+def test_tables_say_what_was_drawn(first):
+    from comparison import false_by_category, rows
+
+    entries = list(results(first).values())
+    table = {row["negatives by"]: row for row in rows(entries)}
+    assert table["1-vs-all"]["gradient"] == ""
+    uniform = next(e for e in entries if e["variant"] == "uniform")["drawn"]
+    share = 100 * sum(s["false"] for s in uniform.values()) / sum(s["negatives"] for s in uniform.values())
+    assert table["uniform"]["held-out facts, at least"] == f"{share:.2f} %"
+    assert 0 < float(table["MMRNS"]["gradient"]) <= 0.5
+    assert {row["negatives by"] for row in false_by_category(entries)} == set(ROWS) - {"1-vs-all"}
 
 
 def test_ranks_survive_being_written(first):
