@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 # Names that a shell completes and help tells; here and not imported, for the rooms that know them import torch. Tests
-# hold them equal to DATASETS, SCORERS, SAMPLERS and OBJECTIVES.
+# hold them equal to DATASETS, SCORERS, SAMPLERS, OBJECTIVES and TRACKERS.
 DATASET_NAMES = ("worldmoji", "db15k", "fb15k", "fb15k_237", "mkg_w", "mkg_y", "wn18", "wn18rr")
 SCORER_NAMES = (
     *("transe", "transh", "transd", "rotate", "protate", "pairre", "mure", "distmult", "complex", "quate"),
@@ -19,6 +19,7 @@ SAMPLER_NAMES = (
     *("uniform", "bernoulli", "frequency", "typed", "in_batch", "sans", "nscaching", "kbgan", "mans", "mmrns"),
 )
 OBJECTIVE_NAMES = ("self_adversarial", "margin", "logistic", "sampled_cross_entropy", "one_vs_all", "k_vs_all")
+TRACKER_NAMES = ("tensorboard", "wandb", "mlflow")
 SPLIT_NAMES = ("val", "test")
 
 

@@ -71,7 +71,7 @@ def _draw_losses(axis, losses: list[dict[str, Any]]) -> None:
         axis.plot(x, y, mark + "-", color=colour, linewidth=2 if name == "loss" else 1.2, label=_label(name))
     if min(drawn, default=0) > 0 and max(drawn) > FAR * min(drawn):
         axis.set_yscale("log")
-    axis.set_ylabel("loss (mean since the last report)", fontsize=11)
+    axis.set_ylabel("mean loss", fontsize=11)
 
 
 def _draw_validation(axis, validation: list[dict[str, Any]], best_step: int) -> None:
@@ -85,4 +85,4 @@ def _draw_validation(axis, validation: list[dict[str, Any]], best_step: int) -> 
 
 
 def _label(name: str) -> str:
-    return "loss" if name == "loss" else f"of it {name}"
+    return "loss" if name == "loss" else f"part: {name}"
