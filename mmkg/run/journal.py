@@ -97,7 +97,11 @@ class Journal(Reports):
             {"step": entry["step"]} | {k.removeprefix("valid_"): v for k, v in entry.items() if k.startswith("valid_")}
             for entry in result.history
         ]
-        told = {"step": trainer.step, "steps": trainer.config.steps, "steps_per_epoch": result.steps_per_epoch}
+        told: dict[str, Any] = {
+            "step": trainer.step,
+            "steps": trainer.config.steps,
+            "steps_per_epoch": result.steps_per_epoch,
+        }
         if validation:
             told["best_step"] = result.best_step
         write_json(self.folder / names.METRICS, told | {"losses": self._losses, "validation": validation})

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ class Stop(Callback):
     def on_step(self, trainer, step, losses):
         if step == self.at:
             self.how()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "run_folder.md"
 
 
 def log(folder):
@@ -240,3 +244,13 @@ def test_a_run_that_breaks_says_so_in_its_log(config, tmp_path):
     with pytest.raises(NumericsError):
         Run.train(config, tmp_path / "run", progress=False, callbacks=[Stop(7, poison)])
     assert log(tmp_path / "run")[-1] == "ended by NumericsError after step 7: the loss is nan"
+
+
+def test_the_page_names_each_file_of_a_run_and_no_other(trained):
+    cells = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    told = {name for cell in cells for name in re.findall(r"`(.+?)`", cell)}
+    there = {path.name + "/" * path.is_dir() for path in trained.folder.iterdir()}
+    by_evaluation = {names.evaluation("val"), names.ranks("val"), names.LOOKS}
+    on_demand = {"tensorboard/", "wandb/", "census/", "gallery.html", "export/"}
+    assert there <= told
+    assert told - there <= by_evaluation | on_demand
