@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -67,6 +68,7 @@ def main_guard(command: Callable[[], None]) -> None:
         sys.argv.remove("--debug")
     from mmkg.errors import MMKGError
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it tells users of its font cache
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _tell("warning", message)  # without file and line of ours

@@ -45,5 +45,7 @@ OwnRoot = Annotated[
     str | None, typer.Option(help="Folder that holds datasets; for your own folder, where else to write.")
 ]
 Policy = Annotated[str | None, typer.Option("--split-policy", help="DB15K: clean or published.")]
+MinSupport = Annotated[int, typer.Option(min=1, help="Pairs of entities for which a rule must hold.")]
+MinConfidence = Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, as written by mmkg train.")]
 RunRoot = Annotated[str | None, typer.Option("--root", help="Folder of datasets, if it is not where it was.")]
