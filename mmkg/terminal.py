@@ -35,6 +35,16 @@ def print_table(rows: list[dict], title: str = "") -> None:
     console.print(table)
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "rule"), counted(1200, "rule")
+        ('1 rule', '1,200 rules')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def print_evaluation(result: dict, json: bool) -> None:
     """Print the metrics of a run, or as much of them as there is."""
     if json:

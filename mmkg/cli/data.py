@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mmkg.cli.options import Json, MinConfidence, MinSupport, Name, OwnRoot, Policy, Root
-from mmkg.terminal import print_json, print_table
+from mmkg.terminal import counted, print_json, print_table
 
 
 def datasets(root: Root = "datasets", json: Json = False) -> None:
@@ -119,8 +119,8 @@ def report(
         print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})
         return
     number = made.audit.findings.severity.value_counts().get
-    found = f"{number('problem', 0)} problems, {number('caution', 0)} to look at, {len(made.patterns):,} rules"
-    typer.echo(f"{made.path}: {found}; open it in a browser")
+    problems, rules = counted(number("problem", 0), "problem"), counted(len(made.patterns), "rule")
+    typer.echo(f"{made.path}: {problems}, {number('caution', 0)} to look at, {rules}; open it in a browser")
 
 
 def opened_dataset(dataset: str, root: str | None, split_policy: str | None, progress: bool):

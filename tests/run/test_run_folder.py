@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.tracking import GeneralTracker
 from PIL import Image
 
 from mmkg.errors import DataError, NumericsError
 from mmkg.evaluation import rank
 from mmkg.run import Run, draw_curves, write_predictions
 from mmkg.run import folder as names
+from mmkg.run import run as run_module
 from mmkg.training import Callback, TrainingInterrupted
+from mmkg.training.processes import Processes
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.+)")
 
@@ -142,7 +145,7 @@ def test_predictions_never_know_of_test(config, uniform, tmp_path, monkeypatch):
         seen.append(bool(facts.contains(*held_out.unbind(1)).any()))
 
     seen = []
-    monkeypatch.setattr("mmkg.run.run.write_predictions", look)
+    monkeypatch.setattr(run_module, "write_predictions", look)
     Run.train(config, tmp_path / "run", progress=False)
     assert seen == [False]
 
@@ -210,23 +213,36 @@ def test_without_validation_there_is_a_log_and_predictions_all_the_same(config, 
     assert (run.folder / names.CURVES).exists()
 
 
-def test_a_tracker_of_ones_own_hears_of_a_run(config, tmp_path):
-    from accelerate.tracking import GeneralTracker
+class Notes(GeneralTracker):
+    name, requires_logging_directory, tracker = "notes", False, None
 
-    class Notes(GeneralTracker):
-        name, requires_logging_directory, tracker = "notes", False, None
+    def __init__(self, told):
+        super().__init__()
+        self.told = told
 
-        def store_init_configuration(self, values):
-            told["settings"] = values
+    def store_init_configuration(self, values):
+        self.told["settings"] = values
 
-        def log(self, values, step=None, **kwargs):
-            told.setdefault(step, {}).update(values)
+    def log(self, values, step=None, **kwargs):
+        self.told.setdefault(step, {}).update(values)
 
-        def finish(self):
-            told["closed"] = True
+    def finish(self):
+        self.told["closed"] = True
 
+
+def test_of_several_processes_the_first_alone_writes_and_tells(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "process_number", lambda: 1)
+    monkeypatch.setattr(Processes, "first", property(lambda self: False))
     told = {}
-    run = Run.train(config, tmp_path / "run", progress=False, track=[Notes()])
+    run = Run.train(config, tmp_path / "run", progress=False, track=[Notes(told)])
+    assert run.best_step > 0
+    assert told == {}
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_of_ones_own_hears_of_a_run(config, tmp_path):
+    told = {}
+    run = Run.train(config, tmp_path / "run", progress=False, track=[Notes(told)])
     assert told["settings"]["train.learning_rate"] == config.train.learning_rate
     assert told["settings"]["sampler.modalities"] == "('image', 'text', 'structure')"
     losses = {entry["step"]: entry["loss"] for entry in metrics(run.folder)["losses"]}
