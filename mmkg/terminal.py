@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,16 @@ def print_table(rows: list[dict], title: str = "") -> None:
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     console.print(table)
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "rule"), counted(1200, "rule")
+        ('1 rule', '1,200 rules')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def print_evaluation(result: dict, json: bool) -> None:
@@ -67,6 +78,7 @@ def main_guard(command: Callable[[], None]) -> None:
         sys.argv.remove("--debug")
     from mmkg.errors import MMKGError
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it tells users of its font cache
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _tell("warning", message)  # without file and line of ours

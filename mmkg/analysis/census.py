@@ -127,6 +127,9 @@ class Census:
             cure = "train for longer, make the probe smaller, or allow more by overhead="
             warnings.warn(f"{told} {self.schedule.training:.1f} s of training. Cure: {cure}", stacklevel=2)
 
+    def on_end(self, trainer, error) -> None:
+        """Nothing: all is written."""
+
     def cost(self) -> dict:
         """What the census has cost since training began or was resumed; see :meth:`Schedule.cost`."""
         return self.schedule.cost()

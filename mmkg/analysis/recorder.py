@@ -71,6 +71,9 @@ class Recorder:
         """Put on the disk what is in memory."""
         self._write()
 
+    def on_end(self, trainer, error) -> None:
+        """Nothing: what is in memory since the last checkpoint will be drawn anew."""
+
     def _write(self) -> None:
         if self._rows:
             columns = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}

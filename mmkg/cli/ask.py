@@ -54,15 +54,17 @@ def predict(
 
     Example: mmkg predict runs/fused --new my.png --text "A small country in the Alps." --relation borders
     """
-    from mmkg.run import NewEntity, Run
+    from mmkg.run import NewEntity, Run, predict_new
 
     loaded = Run.load(run, root=root, progress=False)
     if new is not None or text is not None or fact:
         if head is not None or tail is not None:
             raise typer.BadParameter("a new entity takes the place of --head or --tail: leave them out, see --new-is")
         facts: Any = [tuple(part.strip() for part in one.split("|")) for one in fact or []]
-        options = {"new_is": new_is, "k": k, "include_known": not new_only}
-        _predict_new(loaded, relation, NewEntity(new, text, facts), options, json)
+        entity = NewEntity(new, text, facts)
+        answers = predict_new(loaded, entity, relation, new_is=new_is, k=k, include_known=not new_only)
+        asked = f"new entity, {relation}, ?" if new_is == "head" else f"?, {relation}, new entity"
+        _print_answers(answers.to_dict("records"), asked, json)
         return
     found = loaded.predict(head=head, relation=relation, tail=tail, k=k, include_known=not new_only)
     if isinstance(found, dict):
@@ -74,27 +76,17 @@ def predict(
         for side in ("tail", "head"):
             typer.echo(f"  better than {found[f'percentile_{side}']:.1f} % of the candidates for the {side}")
         return
-    rows = found.to_dict("records")
-    if json:
-        print_json(rows)
-    else:
-        asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
-        shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
-        print_table(shown, title=asked)
+    asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
+    _print_answers(found.to_dict("records"), asked, json)
 
 
-def _predict_new(run, relation: str, new, options: dict, json: bool) -> None:
-    """Answers for an entity that the graph does not hold."""
-    from mmkg.run import predict_new
-
-    rows = predict_new(run, new, relation, **options).to_dict("records")
+def _print_answers(rows: list[dict], asked: str, json: bool) -> None:
+    """Print the answers to a question, best first."""
     if json:
         print_json(rows)
         return
-    asked = f"new entity, {relation}, ?" if options["new_is"] == "head" else f"?, {relation}, new entity"
-    print_table(
-        [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows], title=asked
-    )
+    shown = [{**r, "score": f"{r['score']:.3f}", "known": "known" if r["known"] else ""} for r in rows]
+    print_table(shown, title=asked)
 
 
 def export(

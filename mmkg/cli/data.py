@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmkg.cli.options import Json, Name, OwnRoot, Policy, Root
-from mmkg.terminal import print_json, print_table
+from mmkg.cli.options import Json, MinConfidence, MinSupport, Name, OwnRoot, Policy, Root
+from mmkg.terminal import counted, print_json, print_table
 
 
 def datasets(root: Root = "datasets", json: Json = False) -> None:
@@ -34,7 +34,7 @@ def audit(
     dataset: Name,
     root: OwnRoot = None,
     split_policy: Policy = None,
-    min_support: Annotated[int, typer.Option(min=1, help="Pairs of relations from which a rule counts.")] = 5,
+    min_support: MinSupport = 5,
     csv: Annotated[Path | None, typer.Option(help="Folder to write all tables to, as CSV, and the page.")] = None,
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="List entities that may be one, with what speaks for it and against.")
@@ -78,8 +78,8 @@ def patterns(
     dataset: Name,
     root: OwnRoot = None,
     split_policy: Policy = None,
-    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
-    min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
+    min_support: MinSupport = 5,
+    min_confidence: MinConfidence = 0.6,
     k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 5,
     json: Json = False,
 ) -> None:
@@ -99,8 +99,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="HTML file to write; NAME-report.html here if not given.")] = None,
     root: OwnRoot = None,
     split_policy: Policy = None,
-    min_support: Annotated[int, typer.Option(help="Pairs of entities for which a rule must hold.")] = 5,
-    min_confidence: Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")] = 0.6,
+    min_support: MinSupport = 5,
+    min_confidence: MinConfidence = 0.6,
     paths: Annotated[bool, typer.Option("--paths/--no-paths", help="Look for compositions of relations.")] = True,
     k: Annotated[int, typer.Option("-k", min=1, help="Rules of each kind to show.")] = 10,
     json: Json = False,
@@ -119,8 +119,8 @@ def report(
         print_json({"page": str(made.path), "bytes": made.path.stat().st_size, "notes": made.notes})
         return
     number = made.audit.findings.severity.value_counts().get
-    found = f"{number('problem', 0)} problems, {number('caution', 0)} to look at, {len(made.patterns):,} rules"
-    typer.echo(f"{made.path}: {found}; open it in a browser")
+    problems, rules = counted(number("problem", 0), "problem"), counted(len(made.patterns), "rule")
+    typer.echo(f"{made.path}: {problems}, {number('caution', 0)} to look at, {rules}; open it in a browser")
 
 
 def opened_dataset(dataset: str, root: str | None, split_policy: str | None, progress: bool):

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mmkg.cli.options import OBJECTIVE_NAMES, SAMPLER_NAMES, SCORER_NAMES, Json, Name, Policy, Root, begins, one_of
+from mmkg.cli.options import (
+    OBJECTIVE_NAMES,
+    SAMPLER_NAMES,
+    SCORER_NAMES,
+    TRACKER_NAMES,
+    Json,
+    Name,
+    Policy,
+    Root,
+    begins,
+    one_of,
+)
 from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
@@ -28,7 +39,8 @@ def train(
         typer.Option(help=one_of(SAMPLER_NAMES), autocompletion=begins(SAMPLER_NAMES)),
     ] = "mmrns",
     sampler_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, of a sampler other than mmrns; may be given several times.")
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, what else the sampler takes; may be given several times."),
     ] = None,
     objective: Annotated[
         str,
@@ -75,6 +87,13 @@ def train(
     split_policy: Policy = None,
     warm_start: Annotated[str | None, typer.Option(help="Run whose embeddings to start from.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train on train and validation, without selection.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Experiment tracker to tell: {one_of(TRACKER_NAMES)[:-1]}; may be given several times.",
+            autocompletion=begins(TRACKER_NAMES),
+        ),
+    ] = None,
     census: Annotated[
         bool, typer.Option("--census", help="Note what the sampler draws over training, in the run's census/.")
     ] = False,
@@ -86,9 +105,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a model and keep it in a folder, with its validation metrics.
+    """Train a model and keep it in a folder, with its validation metrics, a log and curves.
+
+    Ctrl-C keeps what there is; the same command and --resume goes on, to the same result.
 
     Example: mmkg train worldmoji --scorer rotate --sampler mmrns --steps 1000
+
+    Example: mmkg train worldmoji --sampler uniform --track tensorboard --out runs/uniform
     """
     lists = {"modalities": modalities, "fuse_with": fuse_with}
     given = locals() | {
@@ -124,7 +147,7 @@ def train(
         data = open_dataset(config, features=False, progress=False).topology
         bound: dict[str, Any] = {} if census_every is None else {"every": census_every, "overhead": None}
         callbacks.append(Census(data, folder / "census", resume=resume, **bound))
-    run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks)
+    run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks, track=track or ())
     if process_number():
         return  # the first of several processes tells
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from mmkg.cli.options import Json, Root
-from mmkg.terminal import print_json, print_table
+from mmkg.terminal import counted, print_json, print_table
 
 
 def doctor(root: Root = "datasets", json: Json = False) -> None:
@@ -28,6 +28,6 @@ def doctor(root: Root = "datasets", json: Json = False) -> None:
             print_table(rows, title=part)
     problems = [check for check in checks if check.state == "problem"]
     if not json:
-        typer.echo(f"{len(problems)} problems" if problems else "no problems")
+        typer.echo(counted(len(problems), "problem") if problems else "no problems")
     if problems:
         raise typer.Exit(1)

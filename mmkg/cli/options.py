@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 # Names that a shell completes and help tells; here and not imported, for the rooms that know them import torch. Tests
-# hold them equal to DATASETS, SCORERS, SAMPLERS and OBJECTIVES.
+# hold them equal to DATASETS, SCORERS, SAMPLERS, OBJECTIVES and TRACKERS.
 DATASET_NAMES = ("worldmoji", "db15k", "fb15k", "fb15k_237", "mkg_w", "mkg_y", "wn18", "wn18rr")
 SCORER_NAMES = (
     *("transe", "transh", "transd", "rotate", "protate", "pairre", "mure", "distmult", "complex", "quate"),
@@ -19,6 +19,7 @@ SAMPLER_NAMES = (
     *("uniform", "bernoulli", "frequency", "typed", "in_batch", "sans", "nscaching", "kbgan", "mans", "mmrns"),
 )
 OBJECTIVE_NAMES = ("self_adversarial", "margin", "logistic", "sampled_cross_entropy", "one_vs_all", "k_vs_all")
+TRACKER_NAMES = ("tensorboard", "wandb", "mlflow")
 SPLIT_NAMES = ("val", "test")
 
 
@@ -44,5 +45,7 @@ OwnRoot = Annotated[
     str | None, typer.Option(help="Folder that holds datasets; for your own folder, where else to write.")
 ]
 Policy = Annotated[str | None, typer.Option("--split-policy", help="DB15K: clean or published.")]
+MinSupport = Annotated[int, typer.Option(min=1, help="Pairs of entities for which a rule must hold.")]
+MinConfidence = Annotated[float, typer.Option(help="Share of a rule's pairs for which it must hold.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, as written by mmkg train.")]
 RunRoot = Annotated[str | None, typer.Option("--root", help="Folder of datasets, if it is not where it was.")]

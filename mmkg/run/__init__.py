@@ -2,8 +2,10 @@
 
 from mmkg.run.build import DATASETS, check_names, open_dataset
 from mmkg.run.config import RunConfig, SamplerConfig
+from mmkg.run.curves import draw_curves
 from mmkg.run.export import export
 from mmkg.run.health import Check, examine
+from mmkg.run.predictions import write_predictions
 from mmkg.run.record import write_json
 from mmkg.run.refit import refit_config, refit_data
 from mmkg.run.run import Run
@@ -20,6 +22,7 @@ __all__ = [
     "RunConfig",
     "SamplerConfig",
     "check_names",
+    "draw_curves",
     "examine",
     "export",
     "open_dataset",
@@ -27,4 +30,5 @@ __all__ = [
     "refit_config",
     "refit_data",
     "write_json",
+    "write_predictions",
 ]

@@ -172,9 +172,13 @@ class RunConfig:
             values["fuse_with"] = tuple(values["fuse_with"])
         return cls(**values, sampler=SamplerConfig(**sampler), train=TrainConfig(**train))
 
+    def flat(self) -> dict[str, object]:
+        """All settings by name, those of a part as ``train.steps``."""
+        return _flat(asdict(self))
+
     def differences(self, other: RunConfig) -> dict[str, tuple]:
         """Settings in which two runs differ: name -> (here, there)."""
-        here, there = _flat(asdict(self)), _flat(asdict(other))
+        here, there = self.flat(), other.flat()
         return {k: (here.get(k), there.get(k)) for k in sorted({*here, *there}) if here.get(k) != there.get(k)}
 
 

@@ -11,6 +11,7 @@ import torch
 
 from mmkg.errors import DataError
 from mmkg.graph import Facts
+from mmkg.run import folder as names
 from mmkg.run.config import RunConfig
 
 
@@ -51,19 +52,19 @@ def refit_config(folder: str | Path, seed: int | None = None) -> RunConfig:
             selected at: fewer epochs would then fall faster.
     """
     folder = Path(folder)
-    config = RunConfig.load(folder / "config.json")
+    config = RunConfig.load(folder / names.CONFIG)
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = json.loads((folder / names.RESULT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("training has not ended", file=folder, cure="go on with mmkg train … --resume") from None
     if config.refit or not config.train.validate_every:
         raise DataError("the run chose nothing on validation", file=folder, cure="train with validate_every above 0")
     if config.train.schedule != "constant" and result["best_step"] != result["steps"]:
         problem = f"best at step {result['best_step']} of {result['steps']} under a {config.train.schedule} schedule"
-        raise DataError(problem, file=folder / "result.json", cure="choose the epochs with schedule constant")
+        raise DataError(problem, file=folder / names.RESULT, cure="choose the epochs with schedule constant")
     per_epoch = result.get("steps_per_epoch")
     if not per_epoch:
-        raise DataError("no steps_per_epoch", file=folder / "result.json", cure="train anew with this version")
+        raise DataError("no steps_per_epoch", file=folder / names.RESULT, cure="train anew with this version")
     epochs = max(1, round(result["best_step"] / per_epoch))
     every = config.train.checkpoint_every
     if config.train.epochs is None:  # was counted in steps

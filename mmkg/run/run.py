@@ -9,31 +9,27 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from accelerate.tracking import GeneralTracker
 
 from mmkg.datasets import MultimodalKG, find_entity, find_relation
 from mmkg.errors import DataError
 from mmkg.evaluation import compare, evaluate, top_k
 from mmkg.graph import Facts
-from mmkg.run.build import (
-    build_objective,
-    build_scorer,
-    check_names,
-    open_dataset,
-    used_features,
-)
+from mmkg.run import folder as names
+from mmkg.run.answers import answer_table
+from mmkg.run.build import build_objective, check_names, open_dataset
 from mmkg.run.config import RunConfig
-from mmkg.run.fused import fused, fused_features
+from mmkg.run.curves import draw_curves
+from mmkg.run.journal import Journal
+from mmkg.run.parts import put_together
+from mmkg.run.predictions import write_predictions
 from mmkg.run.record import fingerprint, note_look, plain, provenance, reset_peak_memory, write_json
-from mmkg.run.refit import refit_data
-from mmkg.run.sampler import build_sampler
 from mmkg.run.start import start_from
 from mmkg.samplers import NegativeSampler
 from mmkg.scorers import Scorer
-from mmkg.training import Callback, Trainer, TrainingInterrupted, load_tree, process_number, save_tree
+from mmkg.training import Callback, Tracking, Trainer, TrainingInterrupted, load_tree, process_number, save_tree
 from mmkg.types import Ranks
 
-MODEL_FILE, CONFIG_FILE, NAMES_FILE, RESULT_FILE = "model.safetensors", "config.json", "names.json", "result.json"
-LOOKS_FILE = "test_looks.csv"
 RANKS = [field.name for field in fields(Ranks)]
 
 
@@ -71,6 +67,7 @@ class Run:
         resume: bool = False,
         progress: bool = True,
         callbacks: Sequence[Callback] = (),
+        track: Sequence[str | GeneralTracker] = (),
         command: str | None = None,
     ) -> Run:
         """Train a model and keep it in a folder.
@@ -84,6 +81,7 @@ class Run:
             resume: Go on from the latest checkpoint in the folder.
             progress: Whether to show bars.
             callbacks: Who looks on, see :class:`mmkg.training.Callback`.
+            track: Experiment trackers to tell, see :class:`mmkg.training.Tracking`.
             command: What was typed, for the record; the process's own arguments if None.
 
         Raises:
@@ -92,47 +90,41 @@ class Run:
         """
         folder, writes = Path(folder), process_number() == 0
         check_names(config)
-        if not writes:
-            pass  # the first of several processes looks after the folder
-        elif (folder / CONFIG_FILE).exists():
-            if not resume:
-                raise DataError("the folder holds a run already", file=folder, cure="choose another, or --resume")
-            if other := config.differences(RunConfig.load(folder / CONFIG_FILE)):
-                told = "; ".join(f"{k}: {then!r} then, {now!r} now" for k, (now, then) in other.items())
-                raise DataError(f"the run has other settings ({told})", file=folder, cure="resume with the same")
-        elif folder.exists() and any(folder.iterdir()):
-            raise DataError("the folder is not empty and holds no run", file=folder, cure="choose another")
-        if (folder / RESULT_FILE).exists():
+        watchers = [Journal(folder, config), *callbacks]
+        if track:
+            watchers.append(Tracking(track, folder, config.flat()))
+        if writes:  # the first of several processes looks after the folder
+            names.check_free(folder, config, resume)
+        if (folder / names.RESULT).exists():
             return cls.load(folder, sampler=True, progress=progress)  # trained to the end with these very settings
         reset_peak_memory()
-        looks = config.looks_at_features
-        dataset = open_dataset(config, features=looks, progress=progress)
+        dataset = open_dataset(config, features=config.looks_at_features, progress=progress)
         data = dataset.topology
-        seen = refit_data(data) if config.refit else data
-        features = used_features(config, dataset) if looks else {}
-        of_entities = fused_features(config, dataset)
-        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), of_entities)
-        sampler = build_sampler(config, model, features, seen)
+        parts = put_together(config, dataset)
+        model, sampler = parts.model, parts.sampler
         warm = start_from(config, model, data)
         trainer = Trainer(
             model,
             sampler,
             build_objective(config),
-            seen,
+            parts.seen,
             config.train,
-            folder=folder / "checkpoints",
-            callbacks=callbacks,
+            folder=folder / names.CHECKPOINTS,
+            callbacks=watchers,
             progress=progress,
         )
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / CONFIG_FILE, asdict(config))
+            write_json(folder / names.CONFIG, asdict(config))
         try:
             result = trainer.fit(resume=resume)
         except TrainingInterrupted as stopped:
+            if writes:
+                trainer.take_best()
+                _show(folder, trainer, data)
             raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
         except BaseException:
-            if writes and not any((folder / "checkpoints").glob("step-*")):
+            if writes and not any((folder / names.CHECKPOINTS).glob("step-*")):
                 shutil.rmtree(folder)  # nothing to go on from: leave nothing in the way
             raise
         run = cls(folder, config, dataset, model, sampler, result.best_step)
@@ -141,13 +133,12 @@ class Run:
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         if sampler is not None:
             tensors |= {f"sampler.{k}": v for k, v in sampler.state_dict().items()}
-        save_tree(folder / MODEL_FILE, tensors, {"graph": fingerprint(data), "step": result.best_step})
-        names = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
-        write_json(folder / NAMES_FILE, names)
-        record = provenance(config, dataset, features | of_entities, result, trainer.device, command) | {
-            "warm_start": warm
-        }
-        write_json(folder / RESULT_FILE, record)  # the last of all: a run that has it is whole
+        save_tree(folder / names.MODEL, tensors, {"graph": fingerprint(data), "step": result.best_step})
+        vocabulary = {"entities": data.entity_names, "labels": data.entity_labels, "relations": data.relation_names}
+        write_json(folder / names.NAMES, vocabulary)
+        _show(folder, trainer, data)
+        record = provenance(config, dataset, parts.features, result, trainer.device, command)
+        write_json(folder / names.RESULT, record | {"warm_start": warm})  # the last of all: a run that has it is whole
         return run
 
     @classmethod
@@ -164,34 +155,28 @@ class Run:
             DataError: If there is no whole run, or the dataset has other names than it had.
         """
         folder = Path(folder)
-        config = RunConfig.load(folder / CONFIG_FILE)
-        if not (folder / RESULT_FILE).exists():
+        config = RunConfig.load(folder / names.CONFIG)
+        if not (folder / names.RESULT).exists():
             raise DataError("training has not ended", file=folder, cure="go on with mmkg train … --resume")
         if root is not None:
             config = replace(config, root=root)
         check_names(config)
-        tensors, meta = load_tree(folder / MODEL_FILE)
-        looks = sampler and config.looks_at_features
-        dataset = open_dataset(config, features=looks, progress=progress)
+        tensors, meta = load_tree(folder / names.MODEL)
+        dataset = open_dataset(config, features=sampler and config.looks_at_features, progress=progress)
         data = dataset.topology
         if meta["graph"] != fingerprint(data):
             raise DataError(
                 f"{config.dataset} under {config.root} has other names, triples or splits than the run was trained on",
-                file=folder / MODEL_FILE,
+                file=folder / names.MODEL,
                 cure="give the dataset's folder with --root, or train anew",
             )
-        of_entities = fused_features(config, dataset)
-        model = fused(config, build_scorer(config, int(data.num_nodes), int(data.num_relations)), of_entities)
-        features = used_features(config, dataset) if looks else {}
-        loaded = None
-        if sampler:
-            loaded = build_sampler(config, model, features, refit_data(data) if config.refit else data)
-        for name, module in (("model", model), ("sampler", loaded)):
+        parts = put_together(config, dataset, sampler=sampler)
+        for name, module in (("model", parts.model), ("sampler", parts.sampler)):
             if module is not None:
                 own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-                _load_state(module, own, folder / MODEL_FILE)
+                _load_state(module, own, folder / names.MODEL)
                 module.to("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(folder, config, dataset, model.eval(), loaded, meta["step"])
+        return cls(folder, config, dataset, parts.model.eval(), parts.sampler, meta["step"])
 
     def facts(self, splits: tuple[str, ...] = ("train", "val", "test")) -> Facts:
         """Known facts of some splits."""
@@ -230,11 +215,11 @@ class Run:
         found = evaluate(self.model, self.data, split, present=present, memory_mb=memory, progress=progress)
         policy = getattr(self.dataset, "split_policy", "as released")
         result = plain({"dataset": self.config.dataset, "split_policy": policy} | found.summary())
-        write_json(self.folder / f"evaluation_{split}.json", result)
+        write_json(self.folder / names.evaluation(split), result)
         ranks = {name: getattr(found.ranks, name) for name in RANKS}
-        save_tree(self.folder / f"ranks_{split}.safetensors", ranks, {"graph": fingerprint(self.data)})
+        save_tree(self.folder / names.ranks(split), ranks, {"graph": fingerprint(self.data)})
         if split == "test":
-            note_look(self.folder / LOOKS_FILE, self.config.dataset, result)
+            note_look(self.folder / names.LOOKS, self.config.dataset, result)
         return result
 
     def ranks(self, split: str = "val") -> Ranks:
@@ -243,7 +228,7 @@ class Run:
         Raises:
             DataError: If the split was not evaluated.
         """
-        path = self.folder / f"ranks_{split}.safetensors"
+        path = self.folder / names.ranks(split)
         if not path.exists():
             raise DataError(f"no ranks of {split}", file=self.folder, cure="evaluate the run on it first")
         return Ranks(**load_tree(path)[0])
@@ -284,16 +269,16 @@ class Run:
         anchor, side = (h, "tail") if h is not None else (t, "head")
         asked = anchor, r, side, k, self.facts()
         found = top_k(self.model, *asked, include_known=include_known)  # type: ignore[arg-type]
-        ids = found.ids.tolist()
-        return pd.DataFrame(
-            {
-                "rank": range(1, len(ids) + 1),
-                "entity": [self.data.entity_names[i] for i in ids],
-                "label": [self.data.entity_labels[i] for i in ids],
-                "score": found.scores.tolist(),
-                "known": found.known.tolist(),
-            }
-        )
+        return answer_table(found, self.data)
+
+
+def _show(folder: Path, trainer: Trainer, data) -> None:
+    """Write what a person may look at: curves, and predictions by the model as it is."""
+    if (folder / names.METRICS).exists():  # else all steps were made by a version that wrote none
+        draw_curves(folder)
+    if len(trainer.validation):
+        memory = trainer.config.memory_mb
+        write_predictions(folder / names.PREDICTIONS, trainer.model, data, trainer.validation_filter, memory_mb=memory)
 
 
 def _load_state(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from mmkg.errors import DataError
+from mmkg.run import folder as names
 from mmkg.run.config import RunConfig
 from mmkg.scorers import Scorer
 from mmkg.training import load_tree, warm_start
@@ -29,18 +30,18 @@ def start_from(config: RunConfig, model: Scorer, data) -> dict[str, int] | None:
     if config.warm_start is None:
         return None
     folder = Path(config.warm_start)
-    earlier = RunConfig.load(folder / "config.json")
+    earlier = RunConfig.load(folder / names.CONFIG)
     for name in ("scorer", "dim", "margin", "reciprocal"):
         then, now = getattr(earlier, name), getattr(config, name)
         if then != now:
             raise DataError(f"{name} {then!r} in the earlier run, {now!r} here", file=folder, cure="use the same")
-    tensors, _ = load_tree(folder / "model.safetensors")
+    tensors, _ = load_tree(folder / names.MODEL)
     try:
-        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        entities, relations = names["entities"], names["relations"]
+        vocabulary = json.loads((folder / names.NAMES).read_text(encoding="utf-8"))
+        entities, relations = vocabulary["entities"], vocabulary["relations"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         problem = f"no names ({error})"
-        raise DataError(problem, file=folder / "names.json", cure="give the folder of a whole run") from None
+        raise DataError(problem, file=folder / names.NAMES, cure="give the folder of a whole run") from None
     return warm_start(
         model,
         tensors["model.node_emb.weight"],

@@ -20,8 +20,9 @@ from mmkg.encoders import (
 )
 from mmkg.encoders.pictures import UnreadableError, decode_picture, read_bytes
 from mmkg.errors import DataError
-from mmkg.evaluation import top_k
+from mmkg.evaluation import Prediction, top_k
 from mmkg.graph import Facts
+from mmkg.run.answers import answer_table
 from mmkg.run.run import Run
 from mmkg.scorers import Extended, UnseenEntities
 from mmkg.types import Features, Side
@@ -154,16 +155,7 @@ def predict_new(
     side: Side = "tail" if new_is == "head" else "head"
     found = top_k(model, number, asked, side, k + 1, facts, include_known=include_known)
     keep = (found.ids != number).nonzero().flatten()[:k]  # not itself
-    ids = found.ids[keep].tolist()
-    return pd.DataFrame(
-        {
-            "rank": range(1, len(ids) + 1),
-            "entity": [run.data.entity_names[i] for i in ids],
-            "label": [run.data.entity_labels[i] for i in ids],
-            "score": found.scores[keep].tolist(),
-            "known": found.known[keep].tolist(),
-        }
-    )
+    return answer_table(Prediction(found.ids[keep], found.scores[keep], found.known[keep]), run.data)
 
 
 def _seen_relation(run: Run, name: str) -> int:

@@ -17,9 +17,11 @@ from mmkg.training.objectives import (
 from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad
 from mmkg.training.processes import process_number
 from mmkg.training.regularisers import DURA, L2, N3, REGULARISERS
+from mmkg.training.reports import Reports
 from mmkg.training.result import TrainResult
 from mmkg.training.seeds import stream
 from mmkg.training.step import StepLoss
+from mmkg.training.tracking import TRACKERS, Tracking, check_trackers
 from mmkg.training.trainer import Trainer
 from mmkg.training.warm_start import warm_start
 
@@ -30,6 +32,7 @@ __all__ = [
     "OBJECTIVES",
     "OPTIMIZERS",
     "REGULARISERS",
+    "TRACKERS",
     "Batches",
     "Callback",
     "Checkpoints",
@@ -37,14 +40,17 @@ __all__ = [
     "Logistic",
     "MarginRanking",
     "OneVsAll",
+    "Reports",
     "RowAdagrad",
     "SampledCrossEntropy",
     "SelfAdversarial",
     "StepLoss",
+    "Tracking",
     "TrainConfig",
     "TrainResult",
     "Trainer",
     "TrainingInterrupted",
+    "check_trackers",
     "load_tree",
     "process_number",
     "save_tree",

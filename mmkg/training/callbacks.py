@@ -28,3 +28,11 @@ class Callback:
 
     def on_checkpoint(self, trainer: Trainer, step: int) -> None:
         """Before the state after a step is saved: now and then, at Ctrl-C, at the end. What goes with it is due now."""
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        """When training ends, however it does: what was opened is closed now.
+
+        Args:
+            trainer: Who trained.
+            error: What ended it before its time, :class:`~mmkg.training.TrainingInterrupted` after Ctrl-C; else None.
+        """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -137,7 +138,7 @@ class Trainer:
             restore(self)
         started = time.perf_counter() - self.result.seconds
         bar = tqdm(total=self.config.steps, initial=self.step, desc="training", unit="step", disable=not self.progress)
-        with GracefulStop() as stop, bar, self.processes.contact(self._last_good):
+        with GracefulStop() as stop, self._callbacks_told_of_the_end(), bar, self.processes.contact(self._last_good):
             while self.step < self.config.steps and self.result.stopped != "patience":
                 step_losses = self._train_step()
                 self.step += 1
@@ -166,13 +167,30 @@ class Trainer:
                 if asked_to_stop:
                     where = "" if self.checkpoints is None else f"; the checkpoint is in {self.checkpoints.folder}"
                     raise TrainingInterrupted(f"stopped after step {self.step} of {self.config.steps}{where}")
-        if self.best:
-            self.model.load_state_dict(self.best["model"])
-            if self.sampler is not None:
-                self.sampler.load_state_dict(self.best["sampler"])
-        else:
+        if not self.best:
             self.result.best_step = self.step
+        self.take_best()
         return self.result
+
+    def take_best(self) -> None:
+        """Put the best model on validation so far in place, and the sampler as it was then, if there was a validation.
+
+        Training cannot go on from there but by a checkpoint.
+        """
+        for name, state in self.best.items():
+            self.modules[name].load_state_dict(state)
+
+    @contextmanager
+    def _callbacks_told_of_the_end(self) -> Iterator[None]:
+        """Tell each of the end, the last first, even where another one fails at it."""
+
+        def tell(callback: Callback, kind, error: BaseException | None, trace) -> None:
+            callback.on_end(self, error)
+
+        with ExitStack() as end:
+            for callback in self.callbacks:
+                end.push(partial(tell, callback))
+            yield
 
     def _train_step(self) -> dict[str, float]:
         asked = self.questions.next(self.step)

@@ -29,7 +29,7 @@ def test_patterns_of_ones_own_folder(call, tmp_path):
     ("words", "status", "told"),
     [
         (["nothing"], 1, "unknown dataset 'nothing'. Cure: choose one of"),
-        (["worldmoji", "--min-support", 0], 1, "min_support is 0. Cure: give at least 1"),
+        (["worldmoji", "--min-support", 0], 2, "--min-support"),
         (["worldmoji", "--min-confidence", 60], 1, "min_confidence is 60.0. Cure: give a share from 0 to 1"),
         (["worldmoji", "--split-policy", "clean"], 2, "only db15k has split policies"),
         (["worldmoji", "-k", 0], 2, "-k"),

@@ -32,7 +32,7 @@ def test_ones_own_folder_for_programs(call, tmp_path):
     ("words", "status", "told"),
     [
         (["nothing"], 1, "unknown dataset 'nothing'. Cure: choose one of"),
-        (["worldmoji", "--min-support", 0], 1, "min_support is 0. Cure: give at least 1"),
+        (["worldmoji", "--min-support", 0], 2, "--min-support"),
         (["worldmoji", "--split-policy", "clean"], 2, "only db15k has split policies"),
         (["worldmoji", "-k", 0], 2, "-k"),
     ],

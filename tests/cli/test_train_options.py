@@ -42,6 +42,7 @@ def test_every_option_is_the_name_of_a_setting():
         "sampler_option",
         "census",
         "census_every",
+        "track",
     }  # handled one by one
     assert set(inspect.signature(cli.train).parameters) - other <= known
 
@@ -111,6 +112,7 @@ def test_options_of_other_samplers(call, tmp_path):
         (["--sampler", "nscaching", "--sampler-option", "colour=1"], "sampler nscaching has no option 'colour'"),
         (["--sampler", "mmrns", "--sampler-option", "epsilon=1"], "sampler mmrns has no option 'epsilon'"),
         (["--sampler", "mans"], "fused entities"),
+        (["--track", "aim"], "unknown tracker 'aim'. Cure: choose out of tensorboard, wandb, mlflow"),
         (["--optimizer", "sgd"], "choose one of adam, adagrad, row_adagrad"),
     ],
 )

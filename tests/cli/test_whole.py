@@ -16,7 +16,7 @@ from mmkg.cli import options
 from mmkg.run import DATASETS
 from mmkg.samplers import SAMPLERS
 from mmkg.scorers import SCORERS
-from mmkg.training import OBJECTIVES
+from mmkg.training import OBJECTIVES, TRACKERS
 
 HEAVY = ("torch", "torch_geometric", "transformers", "sentence_transformers", "pandas", "numpy", "matplotlib")
 NAMES = [command.__name__ for command in cli.COMMANDS]
@@ -43,6 +43,7 @@ def test_help_and_version_import_nothing_that_takes_long():
         (options.SCORER_NAMES, SCORERS),
         (options.SAMPLER_NAMES, SAMPLERS),
         (options.OBJECTIVE_NAMES, OBJECTIVES),
+        (options.TRACKER_NAMES, TRACKERS),
     ],
 )
 def test_names_told_are_the_names_known(told, known):
@@ -85,6 +86,7 @@ def test_one_name_for_one_thing():
         ("mmkg train wor", ["worldmoji"]),
         ("mmkg train worldmoji --scorer tr", ["transe", "transh", "transd"]),
         ("mmkg train worldmoji --sampler mm", ["mmrns"]),
+        ("mmkg train worldmoji --track ten", ["tensorboard"]),
         ("mmkg evaluate run --split t", ["test"]),
     ],
 )
@@ -108,7 +110,7 @@ def test_doctor(call, tmp_path, monkeypatch):
     status, out, _ = call("doctor")
     assert status == 1
     assert "no such folder" in out
-    assert "1 problems" in out
+    assert out.splitlines()[-1] == "1 problem"
 
 
 def test_a_command_spills_no_warnings_of_libraries(tmp_path):

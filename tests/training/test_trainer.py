@@ -355,6 +355,63 @@ def test_callbacks_are_told_when_a_checkpoint_is_due(kin, tmp_path, kept):
     assert stopped.steps == [10, 13]
 
 
+class End(Callback):
+    """Notes how training ended, after failing itself if it is asked to."""
+
+    def __init__(self, ends, at=None, how=None, fails=False):
+        self.ends, self.at, self.how, self.fails = ends, at, how, fails
+
+    def on_step(self, trainer, step, losses):
+        if step == self.at:
+            self.how()
+
+    def on_end(self, trainer, error):
+        self.ends.append((trainer.step, type(error)))
+        if self.fails:
+            raise OSError("disk full")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def fail():
+    raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "step"),
+    [(None, type(None), 9), (interrupt, TrainingInterrupted, 4), (fail, RuntimeError, 4)],
+)
+def test_callbacks_are_told_of_the_end_however_it_comes(kin, how, kind, step):
+    ends = []
+    trainer = make(kin, callbacks=[End(ends, 4, how or (lambda: None)), End(ends)], steps=9, validate_every=0)
+    if how is None:
+        trainer.fit()
+    else:
+        with pytest.raises(kind):
+            trainer.fit()
+    assert ends == [(step, kind)] * 2
+
+
+def test_a_callback_that_fails_at_the_end_keeps_no_other_from_it(kin):
+    ends = []
+    with pytest.raises(OSError, match="disk full"):
+        make(kin, callbacks=[End(ends), End(ends, fails=True)], steps=3, validate_every=0).fit()
+    assert ends == [(3, type(None)), (3, OSError)]
+
+
+def test_the_best_model_so_far_can_be_taken_after_an_interruption(kin):
+    trainer = make(kin, callbacks=[End([], 15, interrupt)], steps=40, validate_every=10)
+    with pytest.raises(TrainingInterrupted):
+        trainer.fit()
+    latest = trainer.model.node_emb.weight.clone()
+    trainer.take_best()
+    assert trainer.result.best_step == 10
+    assert torch.equal(trainer.model.node_emb.weight, trainer.best["model"]["node_emb.weight"])
+    assert not torch.equal(trainer.model.node_emb.weight, latest)
+
+
 def test_epochs_are_counted_in_steps(kin):
     trainer = make(kin, epochs=3, batch_size=64, validate_every=2, checkpoint_every=1, warmup=1)
     assert trainer.config.steps == 3 * 4  # 200 train triples: three batches of 64 and one of 8
