@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmkg.memory import ran_out, tell
 from mmkg.training.processes import Processes
-from mmkg.training.questions import Asked, Question, Questions
+from mmkg.training.questions import Asked, Question, Questions, Whole
 from mmkg.training.step import StepLoss
 
 
@@ -89,6 +89,9 @@ class Gradients:
             told = str(error)
         if told is not None:  # some gradients are means already: nothing can be done anew
             tell("the exchange of gradients", told, None)
+        sampler = self.loss.sampler
+        if sampler is not None:
+            self.processes.average([sampler.get_buffer(name) for name in sampler.averaged])
         return self.processes.sum(found)
 
     def _shrink(self, asked: Asked, told: str) -> None:
@@ -117,12 +120,12 @@ class Gradients:
 
     def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, Question]]:
         """This process's runs of one side's questions, each with its share; draw from each before the next."""
-        whole = sum(_weight(question) for question in questions)
+        total = sum(_weight(question) for question in questions)
         count, first = self.parts * self.processes.count, self.processes.number * self.parts
         sampler = self.loss.sampler
         for question in questions:
-            size = len(question.batch)
-            state = None
+            size, whole = len(question.batch), Whole(question.batch)
+            state = self.loss.generator.get_state()
             for run in range(first, first + self.parts):
                 start, stop = (size * i // count for i in (run, run + 1))
                 share = 1.0
@@ -130,12 +133,11 @@ class Gradients:
                     start, stop, share = 0, 1, 0.0
                 rows = slice(start, stop)
                 part = replace(question, batch=question.batch.rows(rows), plan=None)
-                share *= _weight(part) / whole
-                if sampler is not None and sampler.reads_ids_alone:
-                    if state is None:
-                        state = self.loss.generator.get_state()
-                    self.loss.generator.set_state(state)
-                    part = replace(part, of=(question.batch, rows))
+                share *= _weight(part) / total
+                if sampler is not None and sampler.shared is not None:
+                    if sampler.shared == "rows" and run > first:
+                        self.loss.generator.set_state(state)
+                    part = replace(part, plan=question.plan, of=(whole, rows))
                 elif question.plan is not None:
                     part = self.questions.planned(part)
                 yield share, part
