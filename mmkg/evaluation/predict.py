@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmkg.evaluation.scoring import asking, blocks_of_scores
+from mmkg.evaluation.scoring import all_candidates, asking, blocks_of_scores
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Side
 
@@ -77,7 +77,8 @@ def top_k_each(
     batch = Batch(anchor, relation, blank) if side == "tail" else Batch(blank, relation, anchor)
     facts, found = facts.to(anchor.device), []
     with asking(model) as asked:
-        for rows, scores in blocks_of_scores(asked, batch, side, facts.num_nodes, memory_mb):
+        every = all_candidates(asked, facts.num_nodes)
+        for rows, scores in blocks_of_scores(asked, batch, side, every, facts.num_nodes, memory_mb):
             part = Batch(batch.head[rows], batch.relation[rows], batch.tail[rows])
             at, ids = facts.known(part, side)  # [M], [M]
             known = torch.zeros_like(scores, dtype=torch.bool)
@@ -103,8 +104,9 @@ def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: 
     result: dict[str, float | bool] = {"known": bool(facts.contains(*triple))}
     with asking(model) as asked:
         result["score"] = float(model(*triple))
+        every = all_candidates(asked, facts.num_nodes)
         for side in SIDES:
-            (_, scores), *_ = blocks_of_scores(asked, batch, side, facts.num_nodes, 1.0)
+            (_, scores), *_ = blocks_of_scores(asked, batch, side, every, facts.num_nodes, 1.0)
             answer = int(batch.answer(side))
             rival = ~facts.mask(batch, side)[0]  # [N]
             rival[answer] = False

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.evaluation.scoring import asking, blocks_of_scores, rows_in_cache
+from mmkg.evaluation.scoring import Candidates, all_candidates, asking, blocks_of_scores, rows_in_cache
 from mmkg.graph import Facts
 from mmkg.types import SIDES, Batch, Ranks, Side
 
@@ -50,7 +50,8 @@ def rank(
     facts = facts.to(triples.device)
     bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
     with bar, asking(model) as asked:
-        parts = [_rank_side(asked, triples, facts, side, memory_mb, bar) for side in sides]
+        every = all_candidates(asked, facts.num_nodes)  # for both sides
+        parts = [_rank_side(asked, every, triples, facts, side, memory_mb, bar) for side in sides]
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     return Ranks(optimistic, pessimistic, candidates, *side_by_side(triples, sides))
 
@@ -78,7 +79,13 @@ def check_questions(triples: Tensor, facts: Facts, sides: tuple[Side, ...]) -> N
 
 
 def _rank_side(
-    model: torch.nn.Module, triples: Tensor, facts: Facts, side: Side, memory_mb: float, bar: tqdm
+    model: torch.nn.Module,
+    candidates: Candidates | None,
+    triples: Tensor,
+    facts: Facts,
+    side: Side,
+    memory_mb: float,
+    bar: tqdm,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each."""
     every = Batch(*triples.unbind(1))
@@ -86,7 +93,7 @@ def _rank_side(
     first = order[start[:-1]]  # [U], one triple of each question
     asked = Batch(*triples[first].unbind(1))
     better, level, rivals = (torch.zeros_like(question) for _ in range(3))  # [Q]
-    for rows, scores in blocks_of_scores(model, asked, side, facts.num_nodes, memory_mb):
+    for rows, scores in blocks_of_scores(model, asked, side, candidates, facts.num_nodes, memory_mb):
         part = Batch(asked.head[rows], asked.relation[rows], asked.tail[rows])
         mine = order[start[rows.start] : start[rows.stop]]  # [A], triples that ask one of these questions
         row, answer = question[mine] - rows.start, every.answer(side)[mine]  # [A], [A]

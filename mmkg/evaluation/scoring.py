@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,8 +53,37 @@ def asking(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
         model.train(was_training)
 
 
+@dataclass
+class Candidates:
+    """All entities of a scorer, looked up once for all that is asked of it.
+
+    Args:
+        table: Embeddings, shape ``[N, d]``.
+        copies: Entities that repeat another, shape ``[D]``; see :func:`mmkg.evaluation.twins.twins`.
+        firsts: Those that they repeat, shape ``[D]``.
+    """
+
+    table: Tensor
+    copies: Tensor
+    firsts: Tensor
+
+
+def all_candidates(model: torch.nn.Module, num_nodes: int) -> Candidates | None:
+    """All ``N`` entities of a scorer of ours; None for another model, which is only asked for scores.
+
+    Raises:
+        ValueError: If the model is of another number of entities.
+    """
+    if not isinstance(model, Scorer):
+        return None
+    table = model.entity_table()  # [N, d]
+    if len(table) != num_nodes:
+        raise ValueError(f"the model is of {len(table)} entities, the facts are of {num_nodes}")
+    return Candidates(table, *twins(table))
+
+
 def blocks_of_scores(
-    model: torch.nn.Module, batch: Batch, side: Side, num_nodes: int, memory_mb: float
+    model: torch.nn.Module, batch: Batch, side: Side, candidates: Candidates | None, num_nodes: int, memory_mb: float
 ) -> Iterator[tuple[slice, Tensor]]:
     """Scores of all entities for the questions of a batch, some rows at a time.
 
@@ -61,6 +91,7 @@ def blocks_of_scores(
         model: See :func:`score_side`.
         batch: ``B`` questions; the entity at ``side`` is not read.
         side: The side asked for.
+        candidates: What :func:`all_candidates` gave for this model.
         num_nodes: Number of entities ``N``.
         memory_mb: Memory for the scores of one block, in MiB, > 0. Where memory runs out all the same, blocks of half
             the size are made from there on, and a warning says so.
@@ -78,24 +109,24 @@ def blocks_of_scores(
         raise ValueError(f"memory_mb is {memory_mb}, must be above 0")
     if not len(batch):
         return
-    own = isinstance(model, Scorer)
-    table = model.entity_table() if own else None  # where entities are fused from modalities, once for all blocks
-    if own and len(table) != num_nodes:
-        raise ValueError(f"the model is of {len(table)} entities, the facts are of {num_nodes}")
-    copies, firsts = twins(table) if own else (None, None)  # [D], [D]
-    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * 8))))
+    # what is kept of a score: 4 bytes in memory that is written again, twice that where each block is made anew
+    table = None if candidates is None else candidates.table
+    into = table is not None
+    size = table.element_size() if into and table.dtype == torch.float64 else 4 if into else 8
+    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * size))))
     rows = -(-len(batch) // -(-len(batch) // rows))  # blocks of nearly equal size
     memory, start = None, 0  # one for all blocks: fresh memory would cost a fifth of a matrix product
     while start < len(batch):
         where = slice(start, min(start + rows, len(batch)))
         part = Batch(batch.head[where], batch.relation[where], batch.tail[where])
         try:
-            if own:
-                if memory is None:  # the first block is of the largest
+            if candidates is not None:
+                if into and memory is None:  # the first block is of the largest
                     memory = table.new_empty(len(part), len(table))
-                scores = model.score_table(part.anchor(side), part.relation, side, table, memory[: len(part)])  # [b, N]
-                if copies.numel():
-                    scores[:, copies] = scores[:, firsts]  # [b, D], to the bit
+                out = memory[: len(part)] if into else None  # [b, N]
+                scores = model.score_table(part.anchor(side), part.relation, side, table, out)  # [b, N]
+                if candidates.copies.numel():
+                    scores[:, candidates.copies] = scores[:, candidates.firsts]  # [b, D], to the bit
             else:
                 scores = score_side(model, part, side)  # [b, N]
             told = None
@@ -113,8 +144,10 @@ def blocks_of_scores(
             raise ValueError(f"the model gives scores of shape {found}, expected {(len(part), num_nodes)}")
         scores = scores if scores.dtype == torch.float64 else scores.float()
         _check_finite(scores, part, side)
+        if into and scores.data_ptr() != memory.data_ptr():  # then this block lives on while the next is made
+            into, memory, rows = False, None, -(-rows // 2)
         # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
-        yield where, scores if own else scores.clone(memory_format=torch.contiguous_format)
+        yield where, scores.clone(memory_format=torch.contiguous_format) if candidates is None else scores
         start = where.stop
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,9 +34,14 @@ class NegativeSampler(torch.nn.Module, ABC):
         ValueError: If a number is below 1.
     """
 
-    reads_ids_alone = False
-    """Whether draws follow from ids, facts and chance alone: then several processes can draw the same for a batch that
-    they share, and each take its rows."""
+    shared: Literal["whole", "rows"] | None = None
+    """How runs that share a batch, in several processes or one after the other, draw what one run would: ``"whole"``:
+    each process draws for the whole batch and takes its rows, which negatives without gradient allow; ``"rows"``:
+    ``sample(…, rows=slice)`` spends chance as for the whole batch and computes for those rows alone; None: each draws
+    for its rows, from a stream of its own."""
+
+    averaged: tuple[str, ...] = ()
+    """Buffers that follow from a batch's rows, of which several processes take the means after each step."""
 
     def __init__(self, num_entities: int, num_negatives: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class FrequencySampler(NegativeSampler):
         ValueError: If a number is out of range or the way to count is unknown.
     """
 
-    reads_ids_alone = True
+    shared = "whole"
 
     def __init__(
         self,

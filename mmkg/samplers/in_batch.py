@@ -23,7 +23,7 @@ class InBatchSampler(NegativeSampler):
         num_negatives: Number of negatives ``K`` for each positive; what a smaller batch lacks is not ``valid``.
     """
 
-    reads_ids_alone = True
+    shared = "whole"
 
     def sample(
         self,

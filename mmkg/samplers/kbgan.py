@@ -58,6 +58,8 @@ class KBGAN(NegativeSampler):
         ValueError: If a number is out of range or the generator is of another graph.
     """
 
+    shared = "rows"
+    averaged = ("baseline", "past")
     baseline: Tensor
     past: Tensor
 
@@ -92,8 +94,18 @@ class KBGAN(NegativeSampler):
         facts: Facts,
         generator: torch.Generator | None = None,
         step: int = 0,
+        rows: slice | None = None,
     ) -> Negatives:
         """Draw ``K`` negatives for each row by the generator; see :meth:`NegativeSampler.sample`.
+
+        Args:
+            batch: ``B`` triples.
+            side: The side to replace.
+            model: Not read.
+            facts: Known triples.
+            generator: Source of randomness on the device of the batch.
+            step: Not read.
+            rows: Of which rows of the batch negatives are wanted, the same as of all; all if None.
 
         Returns:
             Negatives whose ``log_prob`` is that among the row's candidates, without gradient. The model is not read:
@@ -101,16 +113,18 @@ class KBGAN(NegativeSampler):
         """
         self._check(side, facts)
         drawn = self.uniform.sample(batch, side, None, facts, generator)
+        shape = (len(batch), self.num_negatives)
+        noise = torch.rand(shape, generator=generator, device=drawn.ids.device, dtype=torch.float64)  # [B, K]
+        if rows is not None:
+            batch, drawn, noise = batch.rows(rows), drawn.rows(rows), noise[rows]
         log_p = torch.log_softmax(score_ids(self.scorer, batch, side, drawn.ids), dim=1)  # [B, P]
         with torch.no_grad():
             upto = log_p.double().exp().cumsum(1)  # [B, P]
-            shape = (len(batch), self.num_negatives)
-            noise = torch.rand(shape, generator=generator, device=upto.device, dtype=torch.float64)  # [B, K]
             # strictly below the sum, so that a candidate whose probability is rounded to 0 is never drawn
             number = (noise * upto[:, -1:]).minimum(upto[:, -1:].nextafter(upto.new_zeros(())))  # [B, K]
             positions = torch.searchsorted(upto, number, right=True)  # [B, K]
             log_prob = log_p.gather(1, positions)  # [B, K]
-        valid = drawn.valid[:, :1].expand(shape)  # [B, K]; a row has all of its candidates or none
+        valid = drawn.valid[:, :1].expand_as(positions)  # [B, K]; a row has all of its candidates or none
         proposal = Proposal(drawn.ids, log_p, positions)
         return Negatives(drawn.ids.gather(1, positions), valid, log_prob=log_prob, cache=proposal)
 

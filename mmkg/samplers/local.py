@@ -29,7 +29,7 @@ class LocalSampler(NegativeSampler):
         ValueError: If the fallback is unknown.
     """
 
-    reads_ids_alone = True
+    shared = "whole"
 
     def __init__(
         self, num_entities: int, num_negatives: int, *, fallback: Literal["uniform", "none"] = "uniform"

@@ -39,6 +39,8 @@ class NSCaching(NegativeSampler):
         ValueError: If a number is out of range or the facts are of another graph.
     """
 
+    shared = "whole"  # so that all processes have the same caches
+
     def __init__(
         self,
         num_entities: int,

@@ -30,7 +30,7 @@ class UniformSampler(NegativeSampler):
         [0, 3]
     """
 
-    reads_ids_alone = True
+    shared = "whole"
 
     def sample(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from mmkg.memory import ran_out, tell
 from mmkg.training.processes import Processes
-from mmkg.training.questions import Asked, Question, Questions
+from mmkg.training.questions import Asked, Question, Questions, Whole
 from mmkg.training.step import StepLoss
 
 
@@ -23,12 +22,15 @@ class Gradients:
 
     .. math:: \nabla L = \sum_p \frac{\Omega_p}{\sum_q \Omega_q} \nabla L_p,
 
-    with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler reads ids alone, each
-    run draws for the whole batch and takes its rows, so that the negatives are those of one process and one part.
-    Others draw for each run, MMRNS a pool for each; then results are as good and not the same.
+    with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler can
+    (:attr:`mmkg.samplers.NegativeSampler.shared`), each run draws as for the whole batch and takes its rows, so that
+    the negatives are those of one process and one part. Others draw for each run; then results are as good and not the
+    same.
 
-    Where memory runs out, the sampler is asked to compute in smaller portions, and where that is not enough, the batch
-    is divided into twice as many parts; the step is done anew, and all later ones that way.
+    Each process works out the gradient of its own runs; then all say whether memory sufficed, and only then do they
+    exchange gradients, by DistributedDataParallel. Where memory ran out in one, all ask their samplers to compute in
+    smaller portions, and where that is not enough, divide the batch into twice as many parts; the step is done anew,
+    and all later ones that way.
 
     Args:
         loss: Of the step.
@@ -48,7 +50,7 @@ class Gradients:
     ) -> None:
         self.loss, self.accelerator, self.processes, self.questions = loss, accelerator, processes, questions
         self.modules, self.parts = modules, 1
-        self.forward = processes.wrap(_Forward(loss, modules))
+        self.exchange = None if processes.count == 1 else processes.wrap(_Exchange(modules))
 
     def __call__(self, asked: Asked, step: int) -> dict[str, Tensor]:
         """The parts of the loss by name, scalars without gradient, of the whole batch.
@@ -63,17 +65,34 @@ class Gradients:
         generators = {id(g): g for g in (self.loss.generator, self.questions.generator)}.values()
         before = [(g, g.get_state()) for g in generators]
         while True:
+            told, found = None, {}
             try:
-                return self._whole(asked, step)
+                found = self._whole(asked, step)
             except (MemoryError, RuntimeError) as error:
-                if not ran_out(error) or self.processes.count > 1:  # there others wait for this process's gradient
+                if not ran_out(error):
                     raise
-                told = str(error)
+                told = str(error)  # and out of here, for the error holds on to all that was being computed
+            if not self.processes.any(told is not None):
+                break
             for module in self.modules.values():
                 module.zero_grad()
             for generator, state in before:
                 generator.set_state(state)
-            self._shrink(asked, told)
+            self._shrink(asked, "in another process" if told is None else told)
+        if self.exchange is None:
+            return found
+        try:
+            self.exchange().backward()
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            told = str(error)
+        if told is not None:  # some gradients are means already: nothing can be done anew
+            tell("the exchange of gradients", told, None)
+        sampler = self.loss.sampler
+        if sampler is not None:
+            self.processes.average([sampler.get_buffer(name) for name in sampler.averaged])
+        return self.processes.sum(found)
 
     def _shrink(self, asked: Asked, told: str) -> None:
         chosen = None if self.loss.sampler is None else self.loss.sampler.shrink()
@@ -90,27 +109,23 @@ class Gradients:
             self.accelerator.backward(total)
             return {name: part.detach() for name, part in parts.items()}
         found: dict[str, Tensor] = {}
-        left = self.parts * sum(len(questions) for questions in asked)
         # one after the other: what a piece draws from depends on what those before have drawn
         for share, piece in (piece for questions in asked for piece in self._pieces(questions)):
-            left -= 1
-            waiting = nullcontext() if not left or self.processes.count == 1 else self.forward.no_sync()
-            with waiting:
-                with self.accelerator.autocast():
-                    total, parts = self.forward([[piece]], step, share)
-                self.accelerator.backward(total * self.processes.count)  # of which gradients are the mean
+            with self.accelerator.autocast():
+                parts = {name: share * part for name, part in self.loss([[piece]], step).items()}
+            self.accelerator.backward(sum(parts.values()) * self.processes.count)  # of which gradients are the mean
             for name, part in parts.items():
                 found[name] = found.get(name, 0.0) + part.detach()
-        return self.processes.sum(found)
+        return found
 
     def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, Question]]:
         """This process's runs of one side's questions, each with its share; draw from each before the next."""
-        whole = sum(_weight(question) for question in questions)
+        total = sum(_weight(question) for question in questions)
         count, first = self.parts * self.processes.count, self.processes.number * self.parts
         sampler = self.loss.sampler
         for question in questions:
-            size = len(question.batch)
-            state = None
+            size, whole = len(question.batch), Whole(question.batch)
+            state = self.loss.generator.get_state()
             for run in range(first, first + self.parts):
                 start, stop = (size * i // count for i in (run, run + 1))
                 share = 1.0
@@ -118,27 +133,41 @@ class Gradients:
                     start, stop, share = 0, 1, 0.0
                 rows = slice(start, stop)
                 part = replace(question, batch=question.batch.rows(rows), plan=None)
-                share *= _weight(part) / whole
-                if sampler is not None and sampler.reads_ids_alone:
-                    if state is None:
-                        state = self.loss.generator.get_state()
-                    self.loss.generator.set_state(state)
-                    part = replace(part, of=(question.batch, rows))
+                share *= _weight(part) / total
+                if sampler is not None and sampler.shared is not None:
+                    if sampler.shared == "rows" and run > first:
+                        self.loss.generator.set_state(state)
+                    part = replace(part, plan=question.plan, of=(whole, rows))
                 elif question.plan is not None:
                     part = self.questions.planned(part)
                 yield share, part
 
 
-class _Forward(torch.nn.Module):
-    """A step's loss as one module, which is what DistributedDataParallel wraps."""
+class _Exchange(torch.nn.Module):
+    """All that is trained as one module, which is what DistributedDataParallel wraps; computes nothing.
 
-    def __init__(self, loss: StepLoss, modules: dict[str, torch.nn.Module]) -> None:
+    Its output's gradient adds nothing to those that there are, of which DistributedDataParallel then takes the means.
+    """
+
+    def __init__(self, modules: dict[str, torch.nn.Module]) -> None:
         super().__init__()
-        self.trained, self._loss = torch.nn.ModuleDict(modules), loss
+        self.trained = torch.nn.ModuleDict(modules)
 
-    def forward(self, asked: Asked, step: int, share: float) -> tuple[Tensor, dict[str, Tensor]]:
-        parts = {name: share * part for name, part in self._loss(asked, step).items()}
-        return sum(parts.values()), {name: part.detach() for name, part in parts.items()}
+    def forward(self) -> Tensor:
+        return _Meet.apply(*(p for p in self.parameters() if p.grad is not None))
+
+
+class _Meet(torch.autograd.Function):
+    """A zero that depends on parameters, with no gradient for any."""
+
+    @staticmethod
+    def forward(ctx, *parameters):
+        ctx.count = len(parameters)
+        return parameters[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx, _):
+        return (None,) * ctx.count
 
 
 def _weight(question: Question) -> float:

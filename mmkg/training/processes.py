@@ -60,6 +60,12 @@ class Processes:
         dist.all_reduce(whole)
         return dict(zip(parts, whole, strict=True))
 
+    def average(self, tensors: list[Tensor]) -> None:
+        """Put in each tensor's place its mean over processes."""
+        for tensor in tensors if self.count > 1 else ():
+            dist.all_reduce(tensor)
+            tensor /= self.count
+
     def any(self, asked: bool) -> bool:
         """Whether any process was asked, so that all stop after the same step."""
         if self.count == 1:

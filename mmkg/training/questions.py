@@ -14,7 +14,20 @@ from mmkg.samplers import NegativeSampler
 from mmkg.training.batches import Batches, subsampling_weights
 from mmkg.training.config import TrainConfig
 from mmkg.training.seeds import stream
-from mmkg.types import SIDES, Batch, Side
+from mmkg.types import SIDES, Batch, Negatives, Side
+
+
+@dataclass
+class Whole:
+    """A batch that runs of rows share.
+
+    Args:
+        batch: All of it.
+        negatives: Drawn for all of it by the run that came first, where they can be divided.
+    """
+
+    batch: Batch
+    negatives: Negatives | None = None
 
 
 @dataclass
@@ -25,13 +38,14 @@ class Question:
         batch: ``B`` triples.
         side: The side asked for.
         plan: What the sampler said of them, see :meth:`mmkg.samplers.NegativeSampler.plan`.
-        of: The whole batch and where in it these triples stand, where negatives are drawn for all of it.
+        of: The whole batch and where in it these triples stand, where negatives are drawn as for all of it; then the
+            plan is of all of it.
     """
 
     batch: Batch
     side: Side
     plan: Any = None
-    of: tuple[Batch, slice] | None = None
+    of: tuple[Whole, slice] | None = None
 
     def to(self, device: torch.device) -> Question:
         """The same on another device."""

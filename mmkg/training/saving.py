@@ -98,9 +98,9 @@ def restore(trainer: Trainer) -> None:
         trainer.accelerator.scaler.load_state_dict(meta["scaler"])
     trainer.questions.restore(under("random."), meta["place"])
     own = _sampling(trainer.processes.number)
-    if own in tensors:  # else there were fewer processes then; those of now that read ids alone draw as the first
+    if own in tensors:  # else there were fewer processes then; those of now that draw alike draw as the first
         trainer.generator.set_state(tensors[own])
-    elif trainer.sampler is None or trainer.sampler.reads_ids_alone:
+    elif trainer.sampler is None or trainer.sampler.shared is not None:
         trainer.generator.set_state(tensors[_sampling(0)])
     portions = meta.get("portions", {})
     trainer.gradients.parts = portions.get("parts", 1)

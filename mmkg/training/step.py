@@ -87,11 +87,7 @@ class StepLoss:
     def _against_negatives(self, question: Question, step: int) -> dict[str, Tensor]:
         """The loss against drawn negatives, the sampler's own and the penalty."""
         batch, side = question.batch, question.side
-        planned = {} if question.plan is None else {"plan": question.plan}
-        whole, rows = (batch, None) if question.of is None else question.of
-        negatives = self.sampler.sample(whole, side, self.model, self.facts, self.generator, step, **planned)
-        if rows is not None:
-            negatives = negatives.rows(rows)
+        negatives = self._drawn(question, step)
         positive = self.model.score_triples(batch.head, batch.relation, batch.tail, side)  # [B]
         scores = score_side(self.model, batch, side, negatives.candidates)  # [B, K]
         self.watch(batch, side, negatives, scores.detach())
@@ -102,6 +98,19 @@ class StepLoss:
         self._regularise_ids(parts, batch, side)
         self.sampler.update(negatives, scores.detach())
         return dict(parts)
+
+    def _drawn(self, question: Question, step: int) -> Negatives:
+        """Negatives of a question's rows, drawn for them or as for the whole batch."""
+        options = {} if question.plan is None else {"plan": question.plan}
+        given = (question.side, self.model, self.facts, self.generator, step)
+        if question.of is None:
+            return self.sampler.sample(question.batch, *given, **options)
+        whole, rows = question.of
+        if self.sampler.shared == "rows":
+            return self.sampler.sample(whole.batch, *given, rows=rows, **options)
+        if whole.negatives is None:
+            whole.negatives = self.sampler.sample(whole.batch, *given, **options)
+        return whole.negatives.rows(rows)
 
     def _full(self, parts: dict[str, Tensor], batch: Batch, side: Side) -> None:
         """Add the loss over the scores ``[B, N]`` of all entities."""

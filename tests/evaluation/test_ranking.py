@@ -152,11 +152,14 @@ def test_ranks_of_every_scorer_follow_from_its_scores(name, reciprocal):
     known = torch.cat([facts.mask(_batch(triples), side) for side in ("head", "tail")])
     known[torch.arange(600), answer] = False
     target = scores.gather(1, answer[:, None])
+    asked, fuse = [], model.entity_table
+    model.entity_table = lambda: asked.append(len(asked)) or fuse()
     for memory in (1e-4, 0.01, 256):  # one question at a time, some, all
         ranks = rank(model, triples, facts, memory_mb=memory)
         assert torch.equal(ranks.optimistic, 1 + ((scores > target) & ~known).sum(1))
         assert torch.equal(ranks.pessimistic, ((scores >= target) & ~known).sum(1))
         assert torch.equal(ranks.candidates, (~known).sum(1))
+    assert len(asked) == 3  # all entities, and who of them is whose twin, once a call
 
 
 @pytest.mark.parametrize("name", SCORERS)

@@ -1,5 +1,6 @@
 """Pools, the mask of known answers, and the positives of L_con."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,10 +30,13 @@ def test_every_entity_gets_into_the_pool():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["head", "tail"]))
-def test_known_in_pool_is_the_mask_of_the_facts(seed, side):
+def test_known_in_pool_is_the_mask_of_the_facts_be_there_few_entities_or_many(seed, side):
     _, facts, batch, *_ = make_world(entities=15, relations=2, seed=seed)
-    pool = random_pool(15, 9, CPU, seeded(seed))
-    assert torch.equal(known_in_pool(batch, side, facts, pool), facts.mask(batch, side, pool))
+    few = torch.randperm(15, generator=seeded(seed))[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        for many, pool in ((2**18, random_pool(15, 9, CPU, seeded(seed))), (2**18, few), (0, few)):
+            patch.setattr("mmkg.samplers.mmrns.pool.MANY", many)
+            assert torch.equal(known_in_pool(batch, side, facts, pool), facts.mask(batch, side, pool))
 
 
 def test_the_batch_answer_is_known_even_if_the_facts_miss_it():

@@ -15,7 +15,16 @@ ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 @pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="PyTorch was built without gloo")
 def test_two_processes_are_as_one_and_one_alone_says_so():
-    command = [sys.executable, "-m", "benchmarks.processes", "--steps", "16", "--ways", "bernoulli_by_rows"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.processes",
+        "--steps",
+        "16",
+        "--ways",
+        "mmrns_short_of_memory",
+        "bernoulli_by_rows",
+    ]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     decoder, text, found = json.JSONDecoder(), done.stdout.strip(), []
@@ -23,16 +32,20 @@ def test_two_processes_are_as_one_and_one_alone_says_so():
         part, end = decoder.raw_decode(text)
         found.append(part)
         text = text[end:].strip()
-    (together,), killed, spread = found
-    assert together["processes"] == 2
-    assert together["metrics_differ_by"] <= 1e-5
-    assert together["losses_differ_by"] < 1e-4
-    assert together["ranking_together_equals_alone"]
-    assert together["both_hold_the_same_weights"]
+    ways, killed, spread = found
+    # in the second process memory runs out: both take smaller portions
+    assert [way["parts"] for way in ways] == [[2, 2], [1, 1]]
+    for together in ways:
+        assert together["processes"] == 2
+        assert together["metrics_differ_by"] <= 1e-5
+        assert together["losses_differ_by"] < 1e-4
+        assert together["weights_differ_by"] < 1e-3
+        assert together["ranking_together_equals_alone"]
+        assert together["both_hold_the_same_weights"]
     assert killed["first_ended_after_s"] < 30
     assert "process 0 of 2 lost contact with another one" in killed["it_said"]
     assert f"step-{killed['last_checkpoint']:08d}" in killed["it_said"]
-    assert killed["resumed_to"] == 150
+    assert killed["resumed_to"] == 60
     assert killed["metrics_differ_by"] <= 1e-5
     assert spread["rows_held"] == spread["rows_of_adams_state_held"] == [30, 30]
     assert spread["weights_differ_by"] < 1e-4

@@ -34,6 +34,7 @@ class Plan:
         pair_relation: Position among the relations of each pair, shape ``[m]``.
         pair_at: Position among the pairs of each answer, shape ``[B, 1 + J]``.
         grouping: The rows by relation.
+        padded: See :func:`make_plan`.
     """
 
     side: Side
@@ -48,12 +49,22 @@ class Plan:
     pair_relation: Tensor
     pair_at: Tensor
     grouping: Grouping
+    padded: bool = False
 
     def to(self, device: torch.device | str) -> Plan:
         """The same plan on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values = {name: transfer(v, device) if isinstance(v, Tensor) else v for name, v in values.items()}
         return Plan(**values | {"grouping": self.grouping.to(device)})
+
+    def rows(self, where: slice) -> Plan:
+        """The plan of some rows of the batch: the same candidates and answers, and of relations and pairs theirs."""
+        relation = self.relations[self.grouping.relation_at[where]]  # [B']
+        relations, relation_at = relation.unique(return_inverse=True)  # [U'], [B']
+        own = None if self.own is None else self.own[where]
+        rows = (own, self.known[where], self.answers[where], self.filled[where])
+        count = int(self.entities.amax()) + 1
+        return _arranged(self.side, self.pool, *rows, relations, relation_at, count, self.padded)
 
     @property
     def allowed(self) -> Tensor:
@@ -102,6 +113,27 @@ def make_plan(
         pool = random_pool(num_nodes, size, device, generator)  # [P]
     # the answers get a source of their own: runs with and without them draw alike under one seed
     answers, filled = known_answers(batch, side, facts, others, _another(generator, device))  # [B, 1 + J]
+    own = None if member is None else member[relation_at]  # [B, P]
+    known = known_in_pool(batch, side, facts, pool)  # [B, P]
+    return _arranged(side, pool, own, known, answers, filled, relations, relation_at, num_nodes, padded)
+
+
+def _arranged(
+    side: Side,
+    pool: Tensor,
+    own: Tensor | None,
+    known: Tensor,
+    answers: Tensor,
+    filled: Tensor,
+    relations: Tensor,
+    relation_at: Tensor,
+    num_nodes: int,
+    padded: bool,
+) -> Plan:
+    """The plan of rows whose candidates and answers are known; ``relation_at [B]`` is each row's among the relations.
+
+    ``num_nodes`` is above every answer.
+    """
     # pairs (relation, answer) repeat within a batch: each is computed once
     keys, pair_at = (relation_at[:, None] * num_nodes + answers).unique(return_inverse=True)  # [m], [B, 1 + J]
     keys = _padded(keys) if padded else keys
@@ -109,8 +141,8 @@ def make_plan(
     return Plan(
         side=side,
         pool=pool,
-        own=None if member is None else member[relation_at],  # [B, P]
-        known=known_in_pool(batch, side, facts, pool),  # [B, P]
+        own=own,
+        known=known,
         answers=answers,
         filled=filled,
         relations=_padded(relations) if padded else relations,
@@ -119,6 +151,7 @@ def make_plan(
         pair_relation=keys // num_nodes,
         pair_at=pair_at,
         grouping=Grouping(relation_at, relations.numel(), padded_size if padded else None),
+        padded=padded,
     )
 
 

@@ -11,7 +11,7 @@ from mmkg.graph.facts import Facts
 from mmkg.types import Batch, Side
 
 MANY = 2**18
-"""Entities from which shuffling all of them for a pool takes longer than the rest of a plan."""
+"""Entities from which going over all of them for a pool takes longer than the rest of a plan."""
 
 
 def random_pool(num_entities: int, size: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
@@ -74,13 +74,14 @@ def typed_pool(
     if size < facts.num_nodes:
         keep = _some_of_each(rows, relations.numel(), size, generator)[0]  # [M']
         rows, ids = rows[keep], ids[keep]
-    in_pool = torch.zeros(facts.num_nodes, dtype=torch.bool, device=ids.device)  # [N]
-    in_pool[ids] = True
-    others = (~in_pool).nonzero().flatten()  # [N - P']
-    found = facts.num_nodes - others.numel()
+    distinct = ids.unique()  # [P'], ascending
+    found = distinct.numel()
     wanted = max(at_least, found) if padded is None else padded(max(at_least, found))
-    in_pool[others[: wanted - found]] = True
-    pool = in_pool.nonzero().flatten()  # [P]
+    number = torch.arange(min(wanted, facts.num_nodes) - found, device=ids.device)  # [P - P']
+    # the n-th entity that is not seen, of which so many that are seen lie below
+    below = distinct - torch.arange(found, device=ids.device)  # [P'], not falling
+    others = number + torch.searchsorted(below, number, right=True)  # [P - P']
+    pool = torch.cat([distinct, others]).sort().values  # [P]
     return pool, _marks(rows, ids, relations.numel(), pool, facts.num_nodes)
 
 
@@ -91,10 +92,15 @@ def members(relations: Tensor, side: Side, facts: Facts, pool: Tensor) -> Tensor
 
 def _marks(rows: Tensor, ids: Tensor, count: int, pool: Tensor, num_nodes: int) -> Tensor:
     """True at pairs (row ``[M]``, entity ``[M]``) whose entity is in the pool ``[P]``, shape ``[count, P]``."""
-    place = pool.new_full((num_nodes,), -1)  # [N]
-    place[pool] = torch.arange(pool.numel(), device=pool.device)
-    column = place[ids]  # [M]
-    inside = column >= 0  # [M]
+    if num_nodes >= MANY and 8 * pool.numel() <= num_nodes:  # at a cost that does not grow with them
+        ordered, order = pool.sort()  # [P], [P]
+        at = torch.searchsorted(ordered, ids).clamp(max=pool.numel() - 1)  # [M]
+        inside, column = ordered[at] == ids, order[at]  # [M], [M]
+    else:
+        place = pool.new_full((num_nodes,), -1)  # [N]
+        place[pool] = torch.arange(pool.numel(), device=pool.device)
+        column = place[ids]  # [M]
+        inside = column >= 0  # [M]
     marks = torch.zeros(count, pool.numel(), dtype=torch.bool, device=pool.device)
     marks[rows[inside], column[inside]] = True  # [count, P]
     return marks

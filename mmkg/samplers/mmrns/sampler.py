@@ -163,6 +163,8 @@ class MMRNS(NegativeSampler):
             positive_image_norm=positive_image_norm,
         )
 
+    shared = "rows"
+
     def plan(
         self,
         batch: Batch,
@@ -205,24 +207,24 @@ class MMRNS(NegativeSampler):
         generator: torch.Generator | None = None,
         step: int = 0,
         plan: Plan | None = None,
+        rows: slice | None = None,
     ) -> Negatives:
-        """Draw ``K`` hard negatives for each row; see :meth:`NegativeSampler.sample`.
+        """Draw ``K`` hard negatives for each row; for what is not told here see :meth:`NegativeSampler.sample`.
 
         Args:
-            batch: ``B`` triples.
-            side: The side to replace.
-            model: Scorer of the embeddings.
-            facts: Known triples.
             generator: Source of randomness on the device of the batch, or of the plan if there is one.
             step: Steps done before, for ε.
             plan: What :meth:`plan` said of this batch and side; then neither they nor the facts are looked at.
+            rows: Of which rows of the batch negatives are wanted, the same as of all; all if None.
 
         Returns:
             Negatives with straight-through ``embeddings``; their ``log_prob`` carries no gradient.
         """
         plan = self.plan(batch, side, facts, generator) if plan is None else plan
-        seen = self.see(plan, model, step, self.chunk_size)
         noise = gumbel(plan.known.shape, self.views.dtype, plan.pool.device, generator)  # [B, P]
+        if rows is not None:
+            plan, noise = plan.rows(rows), noise[rows]
+        seen = self.see(plan, model, step, self.chunk_size)
         drawn = draw(seen.log_p, seen.allowed, self.num_negatives, noise)
         embeddings = straight_through(
             seen.log_p,
@@ -289,13 +291,9 @@ class MMRNS(NegativeSampler):
         k: int = 10,
         pool: Tensor | None = None,
     ) -> Explanation:
-        """The most probable negatives of each row, and by which modality.
+        """The most probable negatives of each row, and by which modality; for what is not told here see :meth:`sample`.
 
         Args:
-            batch: ``B`` triples.
-            side: The side to replace.
-            model: Scorer of the embeddings.
-            facts: Known triples.
             step: Steps done before, for ε.
             k: How many for each row, at most the size of the pool.
             pool: Candidates without repetition, shape ``[P]``; all entities if None.

@@ -57,7 +57,10 @@ class RowAdagrad(torch.optim.Optimizer):
         if not state:
             state["sum"] = flat.new_zeros(len(flat))  # [n]
         if group["weight_decay"]:
-            values = values + group["weight_decay"] * flat[rows]
-        state["sum"][rows] += values.square().mean(1)
-        scale = state["sum"][rows].sqrt().add_(group["eps"])  # [m]
-        flat.index_add_(0, rows, values / scale[:, None], alpha=-group["lr"])
+            values = values + group["weight_decay"] * flat.index_select(0, rows)  # [m, d]
+        # each row once: in a table far beyond the caches every look costs more than the arithmetic
+        total = state["sum"].index_select(0, rows).add_(values.square().mean(1))  # [m]
+        state["sum"].index_copy_(0, rows, total)
+        rate = total.sqrt_().add_(group["eps"]).reciprocal_().mul_(-group["lr"])  # [m]
+        # index_add_ does the same, several times as slowly where rows lie far apart
+        flat.scatter_add_(0, rows[:, None].expand_as(values), values * rate[:, None])
