@@ -61,6 +61,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--learning-rate", type=float)
     add("--regulariser-weight", type=float, nargs="+", help="several: the best on validation is chosen")
     add("--validate-every", type=int, help="epochs in the recipe, else steps; default with steps: at the end only")
+    add("--optimizer", help=f"default {negatives.train.optimizer} with drawn negatives, {recipe.train.optimizer} else")
     add("--precision", help="no, bf16 or fp16")
     add("--seeds", type=int, nargs="+", default=[0], help="default 0")
     add("--refit", action="store_true", help="train anew on train + validation, for the epochs that were best")
@@ -76,7 +77,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
 
 def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     """The settings with what was typed put in place."""
-    names = ("steps", "epochs", "batch_size", "learning_rate", "precision", "relation_weight")
+    names = ("steps", "epochs", "batch_size", "learning_rate", "optimizer", "precision", "relation_weight")
     train = {n: getattr(args, n) for n in names}
     train = {n: v for n, v in train.items() if v is not None} | {"seed": args.seeds[0]}
     steps = start.train.epochs is None and train.get("epochs") is None

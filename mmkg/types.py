@@ -70,6 +70,7 @@ class Negatives:
         embeddings: Straight-through entity embeddings with a gradient into the sampler, shape ``[B, K, d]``, or None.
         log_prob: Conditional log-probability of the k-th draw given those before it, shape ``[B, K]``, or None.
         cache: Whatever the sampler wants back in its ``loss`` and ``update``; opaque to everyone else.
+        shared: The ids ``[K]`` where all rows have the same, so that they are scored as one table; else None.
     """
 
     ids: Tensor
@@ -77,18 +78,21 @@ class Negatives:
     embeddings: Tensor | None = None
     log_prob: Tensor | None = None
     cache: Any = None
+    shared: Tensor | None = None
 
     @property
     def candidates(self) -> Tensor:
-        """What a scorer is to score: the embeddings where there are any, the ids otherwise."""
-        return self.ids if self.embeddings is None else self.embeddings
+        """What a scorer is to score: the embeddings where there are any, else ids, ``[K]`` where these are shared."""
+        if self.embeddings is not None:
+            return self.embeddings
+        return self.ids if self.shared is None else self.shared
 
     def rows(self, where: slice) -> Negatives:
         """Those of some rows of the batch; only for negatives without a cache, which nobody else can divide."""
         if self.cache is not None:
             raise ValueError("negatives with a cache cannot be divided")
         optional = (None if x is None else x[where] for x in (self.embeddings, self.log_prob))
-        return Negatives(self.ids[where], self.valid[where], *optional)
+        return Negatives(self.ids[where], self.valid[where], *optional, shared=self.shared)
 
 
 @dataclass

@@ -16,7 +16,8 @@ SCORER_NAMES = (
     *("rescal", "tucker", "cp", "simple", "autosf"),
 )
 SAMPLER_NAMES = (
-    *("uniform", "bernoulli", "frequency", "typed", "in_batch", "sans", "nscaching", "kbgan", "mans", "mmrns"),
+    *("uniform", "bernoulli", "shared", "frequency", "typed", "in_batch", "sans", "nscaching"),
+    *("kbgan", "mans", "mmrns"),
 )
 OBJECTIVE_NAMES = ("self_adversarial", "margin", "logistic", "sampled_cross_entropy", "one_vs_all", "k_vs_all")
 TRACKER_NAMES = ("tensorboard", "wandb", "mlflow")

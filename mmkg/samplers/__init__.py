@@ -5,6 +5,7 @@ Name            Paper                     Law of a negative of (h, r, ?); heads 
 ==============  ========================  ==============================================================================
 ``uniform``     —                         Uniform over the unknown entities.
 ``bernoulli``   TransH (Wang 2014)        The same, at the head with probability tph / (tph + hpt) of r, else the tail.
+``shared``      PBG (Lerer 2019)          Uniform over the unknown entities, without replacement; one list for all rows.
 ``frequency``   word2vec (Mikolov 2013)   Popularity to the power 3/4 over the unknown entities.
 ``typed``       Krompaß et al. 2015       Uniform over the unknown entities that the graph shows as tails of r.
 ``in_batch``    SimCLR (Chen 2020)        Other rows' answers, without replacement among rows.
@@ -37,12 +38,14 @@ from mmkg.samplers.mmrns import MMRNS, PUBLISHED, Explanation
 from mmkg.samplers.nscaching import NSCaching
 from mmkg.samplers.replay import Replay
 from mmkg.samplers.sans import SANS
+from mmkg.samplers.shared import SharedSampler
 from mmkg.samplers.typed import TypedSampler
 from mmkg.samplers.uniform import UniformSampler
 
 SAMPLERS: dict[str, type[NegativeSampler]] = {
     "uniform": UniformSampler,
     "bernoulli": BernoulliSampler,
+    "shared": SharedSampler,
     "frequency": FrequencySampler,
     "typed": TypedSampler,
     "in_batch": InBatchSampler,
@@ -68,6 +71,7 @@ __all__ = [
     "NSCaching",
     "NegativeSampler",
     "Replay",
+    "SharedSampler",
     "TypedSampler",
     "UniformSampler",
 ]

@@ -217,9 +217,14 @@ def moduli(numbers: Tensor, parts: int = 2) -> Tensor:
 
     The gradient at zero is zero.
     """
-    squares = sum(x * x for x in numbers.chunk(parts, dim=-1))  # [..., d]
+    return length(*numbers.chunk(parts, dim=-1))  # [..., d]
+
+
+def length(*parts: Tensor) -> Tensor:
+    """Roots of the sums of squares of parts ``[..., d]``, one for each number, ``[..., d]``; as :func:`moduli`."""
+    squares = sum(x * x for x in parts)  # [..., d]
     # the floor keeps the root's gradient, which is infinite at zero, out of a product with zero
-    return squares.clamp(min=torch.finfo(numbers.dtype).tiny).sqrt()
+    return squares.clamp(min=torch.finfo(parts[0].dtype).tiny).sqrt()
 
 
 def uniform_range(margin: float, hidden_channels: int) -> float:

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from torch import Tensor
 
 from mmkg.scorers.base import Scorer, init_uniform, uniform_range
+from mmkg.scorers.pairs import Parts
 from mmkg.scorers.shared_table import by_blocks, by_kernel
 from mmkg.types import Side
 
@@ -14,8 +15,8 @@ from mmkg.types import Side
 class DistanceScorer(Scorer):
     r"""A scorer of the form :math:`s = \gamma - d(q(h, r), e_t)`.
 
-    A subclass says how far a query is from candidates (:meth:`distance`) and, where candidates are prepared whatever
-    the question (normalised, say), how (:meth:`place`).
+    A subclass says how far a query is from candidates (:meth:`distance`) and, where the distance reads something else
+    than queries and candidates as they are, what: halves of them, say, or normalised candidates (:meth:`place`).
 
     Args:
         num_nodes: Number of entities.
@@ -47,27 +48,34 @@ class DistanceScorer(Scorer):
 
     @staticmethod
     @abstractmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """Distance ``[...]`` of placed candidates from queries; leading shapes broadcast. Reads no state."""
 
-    def place(self, candidates: Tensor) -> Tensor:
-        """Candidates ``[..., d]`` as :meth:`distance` takes them."""
-        return candidates
+    def query_parts(self, query: Tensor) -> Parts:
+        """Queries ``[..., d]`` as :meth:`distance` takes them."""
+        return (query,)
+
+    def place(self, candidates: Tensor) -> Parts:
+        """Candidates ``[..., d]`` as :meth:`distance` takes them, whatever the question."""
+        return (candidates,)
+
+    def relation_parts(self, relation: Tensor, side: Side) -> Parts:
+        """What :meth:`distance` takes of relations ``[..., d_r]`` besides the query; by default nothing."""
+        return ()
 
     def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Margin minus distance, ``[...]``."""
-        return self.margin - self.distance(query, self.place(candidates), relation, side)
+        relation_parts = self.relation_parts(relation, side)
+        return self.margin - self.distance(self.query_parts(query), self.place(candidates), relation_parts)
 
     def match_shared(
         self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
     ) -> Tensor:
         """Margin minus all distances, ``[B, n]``; never ``[B, n, d]`` in memory."""
-        placed = self.place(table)  # [n, d'], once for all queries
-        found = by_kernel(self.distance, query, placed, relation, side)
-        if found is None:
-            found = self.without_kernel(query, placed, relation, side)
-        return self.margin - found
+        parts = self.query_parts(query), self.place(table), self.relation_parts(relation, side)
+        found = by_kernel(self.distance, *parts)
+        return self.margin - (self.without_kernel(*parts) if found is None else found)
 
-    def without_kernel(self, query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def without_kernel(self, query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """All distances ``[B, n]`` where no kernel serves."""
-        return by_blocks(self.distance, query, placed, relation, side, self.chunk_mb)
+        return by_blocks(self.distance, query, placed, relation, self.chunk_mb)

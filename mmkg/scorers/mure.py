@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmkg.scorers.base import Scorer
+from mmkg.scorers.pairs import Parts
 from mmkg.scorers.shared_table import by_blocks, by_kernel
 from mmkg.types import Side
 
@@ -61,7 +62,7 @@ class MuRE(Scorer):
 
     def match(self, query: Tensor, candidates: Tensor, relation: Tensor, side: Side) -> Tensor:
         """Biases minus the squared distance, ``[...]``."""
-        distance = _distance(query[..., :-2], candidates[..., :-2], relation, side)
+        distance = _distance((query[..., :-2],), (candidates[..., :-2],), _stretch(relation, side))
         head, tail = (query, candidates) if side == "tail" else (candidates, query)
         return head[..., -2] + tail[..., -1] - distance
 
@@ -69,7 +70,7 @@ class MuRE(Scorer):
         self, query: Tensor, table: Tensor, relation: Tensor, side: Side, out: Tensor | None = None
     ) -> Tensor:
         """The same for all pairs, ``[B, n]``."""
-        parts = (query[:, :-2], table[:, :-2], relation, side)
+        parts = (query[:, :-2],), (table[:, :-2],), _stretch(relation, side)
         distance = by_kernel(_distance, *parts)
         if distance is None:
             distance = by_blocks(_distance, *parts, self.chunk_mb)
@@ -77,7 +78,11 @@ class MuRE(Scorer):
         return query[:, own, None] + table[:, other] - distance  # [B, n]
 
 
-def _distance(query: Tensor, vector: Tensor, relation: Tensor, side: Side) -> Tensor:
+def _stretch(relation: Tensor, side: Side) -> Parts:
+    """What stretches candidates, ``[..., d]``: nothing where they are tails."""
+    return () if side == "tail" else relation.chunk(2, dim=-1)[:1]
+
+
+def _distance(query: Parts, vector: Parts, stretch: Parts) -> Tensor:
     """Squared distance ``[...]`` of candidates' vectors, stretched where they are heads."""
-    stretch, _ = relation.chunk(2, dim=-1)
-    return (query - (vector if side == "tail" else stretch * vector)).square().sum(-1)
+    return (query[0] - (stretch[0] * vector[0] if stretch else vector[0])).square().sum(-1)

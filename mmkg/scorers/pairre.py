@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -32,12 +33,16 @@ class PairRE(DistanceScorer):
         for_head, for_tail = relation.chunk(2, dim=-1)
         return F.normalize(anchor, dim=-1) * (for_head if side == "tail" else for_tail)
 
-    def place(self, candidates: Tensor) -> Tensor:
+    def place(self, candidates: Tensor) -> Parts:
         """Normalised, ``[..., d]``."""
-        return F.normalize(candidates, dim=-1)
+        return (F.normalize(candidates, dim=-1),)
+
+    def relation_parts(self, relation: Tensor, side: Side) -> Parts:
+        """The half for candidates, ``[..., d]``."""
+        for_head, for_tail = relation.chunk(2, dim=-1)
+        return (for_tail if side == "tail" else for_head,)
 
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """L1 distance to the candidates times their half, ``[...]``."""
-        for_head, for_tail = relation.chunk(2, dim=-1)
-        return (query - placed * (for_tail if side == "tail" else for_head)).abs().sum(-1)
+        return (query[0] - placed[0] * relation[0]).abs().sum(-1)

@@ -8,6 +8,7 @@ from torch.nn import Parameter
 
 from mmkg.scorers.base import uniform_range
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -39,16 +40,19 @@ class PRotatE(DistanceScorer):
 
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h + r`` for tails, ``t - r`` for heads, as points on a circle of radius 2C, ``[..., 2d]``."""
-        return 2 * self.scale * self.place(anchor + relation if side == "tail" else anchor - relation)
+        placed = self.place(anchor + relation if side == "tail" else anchor - relation)
+        return 2 * self.scale * torch.cat(placed, dim=-1)
 
-    def place(self, candidates: Tensor) -> Tensor:
-        """Cosines, then sines of half the phases, ``[..., 2d]``."""
+    def query_parts(self, query: Tensor) -> Parts:
+        """Cosines and sines, ``[..., d]`` each."""
+        return query.chunk(2, dim=-1)
+
+    def place(self, candidates: Tensor) -> Parts:
+        """Cosines and sines of half the phases, ``[..., d]`` each."""
         half = candidates * (math.pi / 2 / uniform_range(self.margin, self.hidden_channels))
-        return torch.cat([half.cos(), half.sin()], dim=-1)
+        return half.cos(), half.sin()
 
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """Sum of ``2C |sin((a - b) / 2)|``, ``[...]``, by the addition theorem: no sine is taken for a pair."""
-        q_cos, q_sin = query.chunk(2, dim=-1)
-        c_cos, c_sin = placed.chunk(2, dim=-1)
-        return (q_sin * c_cos - q_cos * c_sin).abs().sum(-1)
+        return (query[1] * placed[0] - query[0] * placed[1]).abs().sum(-1)

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from mmkg.scorers.base import moduli, uniform_range
+from mmkg.scorers.base import length, moduli, uniform_range
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -44,10 +45,18 @@ class RotatE(DistanceScorer):
             r_im = -r_im
         return torch.cat([a_re * r_re - a_im * r_im, a_re * r_im + a_im * r_re], dim=-1)
 
+    def query_parts(self, query: Tensor) -> Parts:
+        """Real and imaginary parts, ``[..., d]`` each."""
+        return query.chunk(2, dim=-1)
+
+    def place(self, candidates: Tensor) -> Parts:
+        """Real and imaginary parts, ``[..., d]`` each."""
+        return candidates.chunk(2, dim=-1)
+
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """Sum of moduli, ``[...]``; a rotation keeps them, so that one formula serves both sides."""
-        return moduli(query - placed).sum(-1)
+        return length(query[0] - placed[0], query[1] - placed[1]).sum(-1)
 
     def modulus(self, embedding: Tensor) -> Tensor:
         """Moduli ``[..., d]``: of entities ``[..., 2d]``, and ones for relations ``[..., d]``, which are rotations."""

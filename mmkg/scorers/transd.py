@@ -1,9 +1,9 @@
 """TransD: a translation after a projection that depends on relation and entity."""
 
-import torch
 from torch import Tensor
 
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -32,21 +32,24 @@ class TransD(DistanceScorer):
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h⊥ + r`` for tails, ``t⊥ - r`` for heads, ``[..., d]``."""
         translation, direction = relation.chunk(2, dim=-1)
-        mapped = _map(self.place(anchor), direction)
+        mapped = _map(*self.place(anchor), direction)
         return mapped + translation if side == "tail" else mapped - translation
 
-    def place(self, candidates: Tensor) -> Tensor:
-        """The entity and how far it goes along the relation's direction, ``[..., d + 1]``."""
+    def place(self, candidates: Tensor) -> Parts:
+        """The entity ``[..., d]``, and how far it goes along the relation's direction, ``[..., 1]``."""
         entity, own = candidates.chunk(2, dim=-1)
-        return torch.cat([entity, (own * entity).sum(-1, keepdim=True)], dim=-1)
+        return entity, (own * entity).sum(-1, keepdim=True)
+
+    def relation_parts(self, relation: Tensor, side: Side) -> Parts:
+        """The direction, ``[..., d]``."""
+        return (relation.chunk(2, dim=-1)[1],)
 
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """Squared distance to the mapped candidates, ``[...]``."""
-        _, direction = relation.chunk(2, dim=-1)
-        return (query - _map(placed, direction)).square().sum(-1)
+        return (query[0] - _map(*placed, *relation)).square().sum(-1)
 
 
-def _map(placed: Tensor, direction: Tensor) -> Tensor:
-    """Placed entities ``[..., d + 1]`` mapped by ``r_p`` ``[..., d]``, ``[..., d]``."""
-    return placed[..., :-1] + placed[..., -1:] * direction
+def _map(entity: Tensor, along: Tensor, direction: Tensor) -> Tensor:
+    """Entities ``[..., d]`` moved ``[..., 1]`` along ``r_p`` ``[..., d]``, ``[..., d]``."""
+    return entity + along * direction

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -47,14 +48,14 @@ class TransE(DistanceScorer):
         """``h + r`` for tails, ``t - r`` for heads, ``[..., d]``."""
         return anchor + relation if side == "tail" else anchor - relation
 
-    def without_kernel(self, query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def without_kernel(self, query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """All distances ``[B, n]`` by ``cdist``, which builds no differences; exact, never the expanded square."""
-        return torch.cdist(query, placed, p=self.p_norm, compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.cdist(query[0], placed[0], p=self.p_norm, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _l1(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
-    return (query - placed).abs().sum(-1)
+def _l1(query: Parts, placed: Parts, relation: Parts) -> Tensor:
+    return (query[0] - placed[0]).abs().sum(-1)
 
 
-def _l2(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
-    return torch.linalg.vector_norm(query - placed, dim=-1)
+def _l2(query: Parts, placed: Parts, relation: Parts) -> Tensor:
+    return torch.linalg.vector_norm(query[0] - placed[0], dim=-1)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkg.scorers.distance import DistanceScorer
+from mmkg.scorers.pairs import Parts
 from mmkg.types import Side
 
 
@@ -31,17 +32,19 @@ class TransH(DistanceScorer):
     def query(self, anchor: Tensor, relation: Tensor, side: Side) -> Tensor:
         """``h⊥ + d`` for tails, ``t⊥ - d`` for heads, ``[..., d]``."""
         translation, normal = relation.chunk(2, dim=-1)
-        flat = _onto_plane(anchor, normal)
+        flat = _onto_plane(anchor, F.normalize(normal, dim=-1))
         return flat + translation if side == "tail" else flat - translation
 
+    def relation_parts(self, relation: Tensor, side: Side) -> Parts:
+        """The normal of length 1, ``[..., d]``."""
+        return (F.normalize(relation.chunk(2, dim=-1)[1], dim=-1),)
+
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
         """Squared distance to the candidates on the relation's plane, ``[...]``."""
-        _, normal = relation.chunk(2, dim=-1)
-        return (query - _onto_plane(placed, normal)).square().sum(-1)
+        return (query[0] - _onto_plane(*placed, *relation)).square().sum(-1)
 
 
 def _onto_plane(entity: Tensor, normal: Tensor) -> Tensor:
-    """Entities ``[..., d]`` without their part along the normal ``[..., d]`` of any length."""
-    normal = F.normalize(normal, dim=-1)
+    """Entities ``[..., d]`` without their part along the normal ``[..., d]`` of length 1."""
     return entity - (normal * entity).sum(-1, keepdim=True) * normal

@@ -10,7 +10,7 @@ from sampler_world import make_features, seeded
 from torch_geometric.data import Data
 
 from mmkg.graph.facts import Facts
-from mmkg.samplers import KBGAN, MMRNS, SAMPLERS, SANS, FrequencySampler, NSCaching, TypedSampler
+from mmkg.samplers import KBGAN, MMRNS, SAMPLERS, SANS, FrequencySampler, NSCaching, SharedSampler, TypedSampler
 from mmkg.scorers import DistMult, fuse
 from mmkg.training import Callback, SelfAdversarial, TrainConfig, Trainer
 from mmkg.types import SIDES, Batch
@@ -26,6 +26,7 @@ BUILDERS = {name: (lambda n, facts, kind=kind: kind(n, K)) for name, kind in SAM
     "nscaching": lambda n, facts: NSCaching(n, K, facts, cache_size=4, candidates=3),
     "kbgan": lambda n, facts: KBGAN(n, K, R, candidates=4, dim=DIM),
     "mmrns": mmrns,
+    "shared": lambda n, facts: SharedSampler(n, min(K, n)),
     # and options that take other ways through the code
     "frequency_same_side": lambda n, facts: FrequencySampler(n, K, count="same", power=1.0),
     "typed_strict": lambda n, facts: TypedSampler(n, K, fallback="none"),
@@ -84,7 +85,7 @@ def test_never_a_known_answer(name, seed, entities, triples, size, side, strange
     sampler = build(name, entities, facts)
     for step in range(3):  # a sampler with a memory meets the same questions again
         drawn = sampler.sample(batch, side, model, facts, seeded(seed + step), step)
-        width = min(K, entities) if name == "mmrns" else K
+        width = min(K, entities) if name in ("mmrns", "shared") else K
         assert drawn.ids.shape == drawn.valid.shape == drawn.log_prob.shape == (len(batch), width)
         assert ((drawn.ids >= 0) & (drawn.ids < entities)).all()
         wrong = facts.mask(batch, side, drawn.ids) | (drawn.ids == batch.answer(side)[:, None])

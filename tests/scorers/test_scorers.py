@@ -7,7 +7,15 @@ import torch
 from equations import EQUATIONS, all_scores
 from torch_geometric.nn.kge import KGEModel
 
-from mmkg.scorers import SCORERS, AutoSF, ComplEx, DistanceScorer, DistMult, RotatE, TransE, TuckER, shared_table
+from mmkg.scorers import (
+    SCORERS,
+    AutoSF,
+    ComplEx,
+    DistMult,
+    RotatE,
+    TransE,
+    TuckER,
+)
 from mmkg.scorers.autosf import STRUCTURES
 
 N, R, D, B, K = 37, 5, 6, 19, 11  # B is larger than a block of 8 queries
@@ -228,55 +236,6 @@ def test_tucker_normalises_over_the_batch_and_drops_in_training(ids):
         TuckER(N, R, D, batch_norm=True)
     with pytest.raises(ValueError, match="relation_channels is 0"):
         TuckER(N, R, D, relation_channels=0)
-
-
-# the compiled kernel ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def eager_to_compile(monkeypatch):
-    """Compile whatever the size, and forget afterwards."""
-    monkeypatch.setattr(shared_table, "LEAST_WORK", 0)
-    monkeypatch.setattr(shared_table, "LEAST_QUERIES", 1)
-    monkeypatch.setattr(shared_table, "QUERIES", 8)
-    monkeypatch.setattr(shared_table, "TABLE_BYTES", 1500)
-    monkeypatch.setattr(shared_table, "_kernels", {})
-
-
-@pytest.mark.parametrize("name", ["rotate", "pairre"])  # each costs some seconds of a compiler's time
-@pytest.mark.usefixtures("eager_to_compile")
-def test_a_compiled_kernel_gives_the_same_scores(name, ids):
-    model, (h, r, t) = build(name), ids
-    with torch.no_grad():
-        found = [ask(model, side, *ids) for side in ("tail", "head")]
-    if shared_table._kernels[model.distance] is None:
-        pytest.skip("no C++ compiler here")
-    for side, scores in zip(("tail", "head"), found, strict=True):
-        torch.testing.assert_close(scores, torch.from_numpy(all_scores(model, name, h, r, t, side)))
-
-
-@pytest.mark.parametrize("name", [n for n, kind in SCORERS.items() if issubclass(kind, DistanceScorer)])
-@pytest.mark.usefixtures("eager_to_compile")
-def test_without_a_compiler_the_blocks_take_over(name, ids, monkeypatch, recwarn):
-    calls = []
-
-    def compile_nothing(function, **_):
-        def fail(*_):
-            calls.append(function)
-            raise RuntimeError("no working C++ compiler found")
-
-        return fail
-
-    monkeypatch.setattr(torch, "compile", compile_nothing)
-    model = build(name)
-    with torch.no_grad():
-        first, second = (ask(model, "tail", *ids) for _ in range(2))
-    assert calls == [model.distance]  # tried once, then never again
-    torch.testing.assert_close(first, torch.from_numpy(all_scores(model, name, *ids, "tail")))
-    assert torch.equal(first, second)
-    assert not recwarn.list
-    ask(model, "tail", *ids).sum().backward()  # training never asks for a kernel
-    assert len(calls) == 1
 
 
 # bad input ----------------------------------------------------------------------------------------------------------
