@@ -12,8 +12,9 @@ from mmkg.graph.facts import Facts
 from mmkg.samplers.base import NegativeSampler
 from mmkg.samplers.uniform import UniformSampler
 from mmkg.samplers.weighted_sets import WeightedSets, draw_where, taboo
+from mmkg.scorers.attention_pooling import AttentionPooling
 from mmkg.scorers.multimodal import FusedEntities
-from mmkg.scorers.pooling import AttentionPooling, MeanPooling
+from mmkg.scorers.pooling import MeanPooling
 from mmkg.types import Batch, Negatives, Side
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import Embedding, ModuleDict
 
+from mmkg.scorers.attention_pooling import AttentionPooling
 from mmkg.scorers.base import Scorer
 from mmkg.scorers.fusion import FUSIONS
-from mmkg.scorers.pooling import AttentionPooling, MeanPooling
+from mmkg.scorers.pooling import MeanPooling
 from mmkg.types import Features
 
 
