@@ -72,7 +72,7 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Positive triples a step.")] = 256,
     both_sides: Annotated[bool, typer.Option("--both-sides", help="Ask for tails and heads in each step.")] = False,
     together: Annotated[int, typer.Option(help="Triples of one question that stay together in a batch.")] = 1,
-    optimizer: Annotated[str, typer.Option(help="adam, adagrad or row_adagrad.")] = "adam",
+    optimizer: Annotated[str, typer.Option(help="adam, adagrad, row_adagrad or row_adam.")] = "adam",
     schedule: Annotated[str, typer.Option(help="Of the rates: constant, linear or cosine.")] = "linear",
     regulariser: Annotated[str | None, typer.Option(help="n3, l2 or dura.")] = None,
     regulariser_weight: Annotated[float, typer.Option(help="Its weight.")] = 0.0,

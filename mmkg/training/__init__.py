@@ -14,7 +14,7 @@ from mmkg.training.objectives import (
     SampledCrossEntropy,
     SelfAdversarial,
 )
-from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad
+from mmkg.training.optimizers import OPTIMIZERS, RowAdagrad, RowAdam
 from mmkg.training.processes import process_number
 from mmkg.training.regularisers import DURA, L2, N3, REGULARISERS
 from mmkg.training.reports import Reports
@@ -42,6 +42,7 @@ __all__ = [
     "OneVsAll",
     "Reports",
     "RowAdagrad",
+    "RowAdam",
     "SampledCrossEntropy",
     "SelfAdversarial",
     "StepLoss",

@@ -26,7 +26,7 @@ from mmkg.training.gradients import Gradients
 from mmkg.training.guard import Guard
 from mmkg.training.identity import VOCABULARIES, identity
 from mmkg.training.interrupt import GracefulStop, TrainingInterrupted
-from mmkg.training.optimizers import OPTIMIZERS
+from mmkg.training.optimizers import BY_ROWS, OPTIMIZERS
 from mmkg.training.processes import Processes
 from mmkg.training.questions import Questions
 from mmkg.training.result import TrainResult
@@ -104,7 +104,7 @@ class Trainer:
 
         if type(getattr(self.model, "node_emb", None)) is torch.nn.Embedding:
             # so that a step costs what it touches; a full softmax touches every row, and clipping needs dense gradients
-            by_rows = config.optimizer == "row_adagrad" and objective.needs_negatives and config.clip is None
+            by_rows = config.optimizer in BY_ROWS and objective.needs_negatives and config.clip is None
             self.model.node_emb.sparse = by_rows
         self.gradients = Gradients(self.loss, self.accelerator, self.processes, self.questions, self.modules)
         kind = OPTIMIZERS[config.optimizer]

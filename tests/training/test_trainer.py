@@ -8,7 +8,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from mmkg.errors import DataError, NumericsError
-from mmkg.samplers import UniformSampler
+from mmkg.samplers import SharedSampler, UniformSampler
 from mmkg.scorers import DistMult, RotatE
 from mmkg.training import (
     Callback,
@@ -118,6 +118,7 @@ def test_patience_stops_early(kin):
         (33, {"sampler": UniformSampler, "learning_rate": 5.0}),  # the best lies before the stop
         (33, {"patience": 2, "learning_rate": 5.0, "checkpoint_every": 0}),
         (33, {"sampler": UniformSampler, "optimizer": "row_adagrad"}),
+        (33, {"sampler": SharedSampler, "optimizer": "row_adam"}),
         (33, FULL | {"optimizer": "adagrad"}),
         (33, FULL | {"optimizer": "row_adagrad", "together": 4}),
         (1, FULL | {"optimizer": "adagrad", "together": 4, "regulariser": "n3", "regulariser_weight": 0.01}),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmkg.training.optimizers.row_adagrad import RowAdagrad
+from mmkg.training.optimizers.row_adam import RowAdam
 
 
 def adagrad(params: Iterable[Tensor], lr: float, weight_decay: float) -> torch.optim.Adagrad:
@@ -25,7 +26,11 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adagrad": adagrad,
     "row_adagrad": RowAdagrad,
+    "row_adam": RowAdam,
 }
 """Optimisers by the name that the command line knows them under; each takes ``params, lr, weight_decay``."""
 
-__all__ = ["OPTIMIZERS", "RowAdagrad"]
+BY_ROWS = frozenset({"row_adagrad", "row_adam"})
+"""Those that take a sparse gradient of a table, and then cost what a step touches."""
+
+__all__ = ["BY_ROWS", "OPTIMIZERS", "RowAdagrad", "RowAdam"]

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from mmkg.training.optimizers.touched import as_rows, touched
+
 
 class RowAdagrad(torch.optim.Optimizer):
     r"""Row-wise Adagrad for large tables of embeddings.
@@ -45,14 +47,8 @@ class RowAdagrad(torch.optim.Optimizer):
         return loss
 
     def _update(self, parameter: Tensor, group: dict) -> None:
-        flat = parameter.view(len(parameter), -1) if parameter.dim() > 1 else parameter.view(1, -1)  # [n, d]
-        if parameter.grad.is_sparse:
-            gradient = parameter.grad.coalesce()
-            rows, values = gradient.indices()[0], gradient.values()  # [m], [m, d]
-        else:
-            values = parameter.grad.reshape(flat.shape)  # [n, d]
-            rows = values.any(1).nonzero()[:, 0]  # [m]
-            values = values[rows]  # [m, d]
+        flat = as_rows(parameter)  # [n, d]
+        rows, values = touched(parameter)  # [m], [m, d]
         state = self.state[parameter]
         if not state:
             state["sum"] = flat.new_zeros(len(flat))  # [n]
