@@ -113,10 +113,7 @@ def train(
 
     Example: mmkg train worldmoji --sampler uniform --track tensorboard --out runs/uniform
     """
-    lists = {"modalities": modalities, "fuse_with": fuse_with}
-    given = locals() | {
-        k: tuple(m.strip() for m in v.split(",")) for k, v in lists.items()
-    }  # settings by name, as typed
+    given = locals()  # settings by name, as typed
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
@@ -126,7 +123,11 @@ def train(
         validate_every = 0 if refit else 500 if epochs is None else 5
     given |= {"validate_every": validate_every, "checkpoint_every": 500 if epochs is None else 5, "name": sampler}
     given |= {"options": {} if split_policy is None else {"split_policy": split_policy}}
-    given |= {"memory_mb": pool_memory if pool_memory in (None, "auto") else float(pool_memory)}
+    given |= {
+        "modalities": listed(modalities),
+        "fuse_with": listed(fuse_with),
+        "memory_mb": number_or_word(pool_memory),
+    }
 
     def settings(kind: type, *but: str) -> dict:
         return {f.name: given[f.name] for f in fields(kind) if f.name in given and f.name not in but}
@@ -137,21 +138,38 @@ def train(
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
-    callbacks: list[Any] = []
-    if census or census_every is not None:
-        from mmkg.analysis import Census
-        from mmkg.run import open_dataset
-
-        if not config.draws_negatives:
-            raise DataError(f"objective {objective} draws no negatives to take a census of", cure="leave --census out")
-        data = open_dataset(config, features=False, progress=False).topology
-        bound: dict[str, Any] = {} if census_every is None else {"every": census_every, "overhead": None}
-        callbacks.append(Census(data, folder / "census", resume=resume, **bound))
+    callbacks = [census_of(config, folder, census_every, resume)] if census or census_every is not None else []
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks, track=track or ())
     if process_number():
         return  # the first of several processes tells
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
     print_evaluation(result, json)
+
+
+def census_of(config, folder: Path, every: int | None, resume: bool):
+    """The callback that takes a run's census in its folder; with ``every`` at exactly these steps."""
+    from mmkg.analysis import Census
+    from mmkg.run import open_dataset
+
+    if not config.draws_negatives:
+        problem = f"objective {config.objective} draws no negatives to take a census of"
+        raise DataError(problem, cure="leave --census out")
+    data = open_dataset(config, features=False, progress=False).topology
+    bound: dict[str, Any] = {} if every is None else {"every": every, "overhead": None}
+    return Census(data, folder / "census", resume=resume, **bound)
+
+
+def listed(words: str) -> tuple[str, ...]:
+    """The words of ``image, text``."""
+    return tuple(word.strip() for word in words.split(","))
+
+
+def number_or_word(text: str | None) -> float | str | None:
+    """A number where it is one."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def options_of(words: list[str]) -> dict:

@@ -107,7 +107,7 @@ def test_options_of_other_samplers(call, tmp_path):
         (["--regulariser", "n3"], "give both"),
         (["--together", "4"], "needs both_sides"),
         (["--refit", "--validate-every", "3"], "validation is trained on"),
-        (["--pool-memory", "much"], "could not convert string to float: 'much'"),
+        (["--pool-memory", "much"], "memory_mb 'much'. Cure: give MiB above 0, auto, or nothing"),
         (["--sampler", "nscaching", "--sampler-option", "cache"], "write NAME=VALUE"),
         (["--sampler", "nscaching", "--sampler-option", "colour=1"], "sampler nscaching has no option 'colour'"),
         (["--sampler", "mmrns", "--sampler-option", "epsilon=1"], "sampler mmrns has no option 'epsilon'"),
