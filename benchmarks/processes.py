@@ -39,7 +39,7 @@ from mmkg.training import Callback, Checkpoints, OneVsAll, SelfAdversarial, Trai
 from mmkg.training.row_sharding import local_rows, shard_entities
 from mmkg.types import Batch
 
-CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT = multiprocessing.get_context("fork")  # which spares each the imports
 SHORT = "_short_of_memory"
 WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all", "mmrns", "nscaching", "kbgan", f"mmrns{SHORT}")
 TOLERANCE, PATIENCE = 1e-5, 30.0
@@ -275,7 +275,7 @@ def main() -> None:
     parser.add_argument("--kill", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--spread", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
-    CONTEXT.set_forkserver_preload(["mmkg.samplers", "mmkg.scorers", "mmkg.training"])
+    torch.set_num_threads(1)  # no threads that a fork would leave behind
     rows = [compare(way, args.steps) for way in args.ways]
     print(json.dumps(rows, indent=1), flush=True)
     good = all(row["parts"] == [2, 2] for row in rows if row["way"].endswith(SHORT))

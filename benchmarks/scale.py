@@ -5,9 +5,10 @@
 
 For each size a synthetic graph (see ``benchmarks.synthetic``; 4 triples an entity, 100 relations) is trained on for
 some steps with DistMult, d = 64, row-wise Adagrad and uniform negatives, and with MMRNS on pictures that stay on the
-disk; then 100 filtered queries (50 triples, both sides) are ranked among all entities. Each size has a process of its
-own, so that its peak of memory is its own. Seconds are the process's own (CPU) time on one thread, so that other work
-on the machine counts for little.
+disk; beside the step stands what it asks of memory, done bare: rows looked up and updated, negatives drawn by searches
+in the facts. Then 100 filtered queries (50 triples, both sides) are ranked among all entities. Each size has a process
+of its own, so that its peak of memory is its own. Seconds are the process's own (CPU) time on one thread, so that other
+work on the machine counts for little.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,6 +52,36 @@ def median_step(trainer: Trainer, steps: int) -> float:
     return statistics.median(seconds[1:])
 
 
+def bare(trainer: Trainer, steps: int) -> dict[str, float]:
+    """Median CPU ms of what a step asks of memory and nothing else, for the rows that steps touch.
+
+    Returns:
+        ``distinct_rows`` of the table that a step touches; ``bare_rows_ms``: all its rows looked up, the distinct ones
+        updated, and their numbers of state read and written; ``bare_draws_ms``: the sampler's draws.
+    """
+    weight = trainer.model.node_emb.weight
+    table, state = weight.data, trainer.optimizers[0].state[weight]["sum"]  # [N, d], [N]
+    found: dict[str, list[float]] = {"distinct_rows": [], "bare_rows_ms": [], "bare_draws_ms": []}
+    for step in range(steps + 1):
+        ((question,),) = trainer.questions.next(step)
+        batch, side = question.batch, question.side
+        draw = partial(trainer.sampler.sample, batch, side, None, trainer.facts, trainer.generator)
+        seconds, negatives = clock(draw)
+        found["bare_draws_ms"].append(1e3 * seconds)
+        touched = torch.cat([batch.head, batch.tail, negatives.ids.flatten()])  # [B (2 + K)]
+        rows = touched.unique()  # [m]
+        change = torch.zeros(len(rows), table.shape[1])  # [m, d]
+
+        def work(touched=touched, rows=rows, change=change):
+            table.index_select(0, touched)
+            state.index_copy_(0, rows, state.index_select(0, rows))
+            table.scatter_add_(0, rows[:, None].expand_as(change), change)
+
+        found["bare_rows_ms"].append(1e3 * clock(work)[0])
+        found["distinct_rows"].append(len(rows))
+    return {name: statistics.median(values[1:]) for name, values in found.items()}
+
+
 def measure(entities: int, args: argparse.Namespace, answers) -> None:
     """One size; what each process does."""
     torch.set_num_threads(1)
@@ -64,6 +96,7 @@ def measure(entities: int, args: argparse.Namespace, answers) -> None:
     sampler = UniformSampler(entities, 32)
     row["trainer_s"], trainer = clock(lambda: Trainer(model, sampler, SelfAdversarial(), data, config, progress=False))
     row["step_ms"] = 1e3 * median_step(trainer, args.steps)
+    row |= bare(trainer, args.steps)
     row["peak_after_training_mb"] = round(peak_memory_mb())
     with tempfile.TemporaryDirectory() as folder:
         image = synthetic_features(Path(folder) / "image.npy", entities, 4, 32)

@@ -91,7 +91,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--steps", type=int, default=5)
     args = parser.parse_args()
-    CONTEXT.set_forkserver_preload(["mmkg.samplers", "mmkg.scorers", "mmkg.training"])
     rows = []
     for entities in args.entities:
         for way in WAYS:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sampler_world import Toy, make_world, seeded
 from torch._dynamo.testing import CompileCounter
 
-from mmkg.samplers import MMRNS
+from mmkg.samplers import KBGAN, MMRNS
 from mmkg.samplers.mmrns.plan import padded_size
 from mmkg.types import SIDES, Batch
 
@@ -138,3 +138,20 @@ def test_compiled_without_a_break_it_gives_the_same(options):
     assert torch.allclose(compiled_loss, loss, rtol=1e-10)
     for parameter, slope in zip((*sampler.parameters(), *model.parameters()), slopes, strict=True):
         assert torch.allclose(parameter.grad, slope, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [None, {}, {"pool": "typed", "static_shapes": True}], ids=["kbgan", "", "typed"])
+@pytest.mark.parametrize("side", SIDES)
+def test_rows_get_what_they_get_in_the_whole_batch(options, side):
+    world = make_world()
+    model, facts, batch, *_ = world
+    n, relations = facts.num_nodes, facts.num_relations
+    sampler = KBGAN(n, 5, relations, candidates=8, dim=4).double() if options is None else build(world, **options)
+    generators = [seeded(3) for _ in range(4)]
+    whole = sampler.sample(batch, side, model, facts, generators[0])
+    for generator, rows in zip(generators[1:], (slice(0, 1), slice(1, 9), slice(9, 13)), strict=True):
+        mine = sampler.sample(batch, side, model, facts, generator, rows=rows)
+        assert torch.equal(mine.ids, whole.ids[rows])
+        assert torch.equal(mine.valid, whole.valid[rows])
+        torch.testing.assert_close(mine.log_prob, whole.log_prob[rows])
+        assert torch.equal(generator.get_state(), generators[0].get_state())
