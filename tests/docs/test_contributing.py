@@ -59,8 +59,8 @@ def test_they_pass_the_checks_that_they_name(changed):
     environment = os.environ | {"PYTHONPATH": str(changed)}
     done = subprocess.run([sys.executable, *words], cwd=changed, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    # 2 sizes with and without reciprocal relations, one sampler, one dataset, four lists of names
-    assert len(re.findall(r"\.", done.stdout.splitlines()[0].split("[")[0])) == 10, done.stdout
+    # 2 sizes with and without reciprocal relations, one sampler, one dataset, five lists of names
+    assert len(re.findall(r"\.", done.stdout.splitlines()[0].split("[")[0])) == 11, done.stdout
 
 
 def test_they_pass_ruff(changed):
