@@ -53,9 +53,10 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--margin", type=float, help="of distance scorers")
     add("--steps", type=int, help="with drawn negatives")
     add("--epochs", type=int, help="of the recipe")
-    add("--fusion", choices=sorted(FUSIONS), help="how modalities become part of entities' embeddings; default: not")
-    add("--fuse-with", default="text", help="what is fused, as text,image; default %(default)s")
-    add("--fuse-scale", choices=["channels", "length"], help="of what is fused; default channels")
+    fusion = "how modalities become part of entities' embeddings"
+    add("--fusion", choices=[*sorted(FUSIONS), "none"], help=f"{fusion}; default {recipe.fusion or 'none'}")
+    add("--fuse-with", help=f"what is fused, such as text,image; default {','.join(recipe.fuse_with)}")
+    add("--fuse-scale", choices=["channels", "length"], help=f"of what is fused; default {recipe.fuse_scale}")
     add("--relation-weight", type=float, help="of relation prediction as an auxiliary task")
     add("--batch-size", type=int)
     add("--learning-rate", type=float)
@@ -85,7 +86,8 @@ def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
         train["validate_every"] = args.validate_every or train.get("steps", start.train.steps)
     own = ("scorer", "dim", "margin", "objective", "fusion", "fuse_scale")
     own = {n: v for n in own if (v := getattr(args, n)) is not None}
-    own |= {"fuse_with": tuple(args.fuse_with.split(","))} if "fusion" in own else {}
+    own |= {"fusion": None} if args.fusion == "none" else {}
+    own |= {"fuse_with": tuple(args.fuse_with.split(","))} if args.fuse_with else {}
     sampler = {"negatives": args.negatives, "pool": args.pool, "modalities": tuple(args.modalities.split(","))}
     sampler |= {"name": args.sampler} if args.sampler else {}
     options = {"split_policy": args.split_policy} if hasattr(args, "split_policy") else start.options

@@ -19,6 +19,8 @@ from patterns import row
 from unseen import CONTROLS, VARIANTS
 from unseen import rows as unseen_rows
 
+from mmkg.run import DATASETS
+
 README = Path(__file__).parents[1] / "README.md"
 RECIPES = Path(__file__).parent / "README.md"
 
@@ -132,30 +134,46 @@ def linking() -> str:
 
 
 def recipes() -> str:
-    """Test results of every recipe that was refit and looked at, and the validation that chose it."""
+    """Test results of every run on a benchmark that was looked at, and the validation that chose it."""
     lines = [
-        "| dataset | model | epochs | seeds | validation MRR | test MRR | Hits@1 | Hits@10 | seconds a run |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| dataset | model | trained on | epochs | seeds | validation MRR | test MRR | Hits@1 | Hits@10 | seconds a run |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    every = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*/*-refit-*.json"))]
-    every = [entry for entry in every if "test" in entry]
-    for kind in dict.fromkeys((e["dataset"], e["variant"]) for e in every):
-        found = [e for e in every if (e["dataset"], e["variant"]) == kind]
-        train = found[0]["config"]["train"]
-        model = f"{found[0]['scorer']}, {found[0]['objective']}, {train['regulariser']} {train['regulariser_weight']:g}"
+    folders = [RESULTS / name for name in sorted(DATASETS) if name != "worldmoji"]
+    every = [e for folder in folders for e in load(folder) if "test" in e]
+    for kind in dict.fromkeys((e["dataset"], e["variant"], json.dumps(e["trained_on"])) for e in every):
+        found = [e for e in every if (e["dataset"], e["variant"], json.dumps(e["trained_on"])) == kind]
+        first = found[0]
         numbers = [mean_sd([100 * e["test"]["realistic"][m] for e in found], 2) for m in ("mrr", "hits@1", "hits@10")]
-        chosen = f"{100 * found[0]['valid']['realistic']['mrr']:.2f}"
+        chosen = f"{100 * first['valid']['realistic']['mrr']:.2f}"
         seconds = sum(e["wall_seconds"] for e in found) / len(found)
-        cells = [model, str(train["epochs"]), str(len(found)), chosen, *numbers, f"{seconds:.0f}"]
-        lines.append(f"| {kind[0]} | {' | '.join(cells)} |")
+        epochs = f"{first['best_step'] / first['steps_per_epoch']:.0f}"
+        cells = [told_model(first), " + ".join(first["trained_on"]), epochs, str(len(found)), chosen, *numbers]
+        lines.append(f"| {kind[0]} | {' | '.join([*cells, f'{seconds:.0f}'])} |")
     if not every:
         return "No recipe was looked at on test yet."
     told = (
         "×100; realistic ranks, filtered, both sides; mean ± standard deviation over seeds. Validation is that of the"
     )
-    told += " run that chose settings and epochs, test that of refits on train + validation. Seconds on"
+    told += (
+        " run that chose settings and epochs, test that of refits on train + val where these stand there. Seconds on"
+    )
     told += f" {told_once(every, 'device')} of a machine shared with other work, {told_once(every, 'date')}."
     return "\n".join([*lines, "", f"*{told}*"])
+
+
+def told_model(entry: dict) -> str:
+    """Scorer, loss and what comes on top, as a cell."""
+    config = entry["config"]
+    train, sampler = config["train"], entry["sampler"]
+    parts = [f"{entry['scorer']} {config['dim']}", entry["objective"]]
+    if sampler is not None:
+        parts.append(f"{config['sampler']['negatives']} {config['sampler']['name']} negatives")
+    if train["regulariser"]:
+        parts.append(f"{train['regulariser']} {train['regulariser_weight']:g}")
+    if config.get("fusion"):
+        parts.append(f"{' + '.join(config['fuse_with'])} by {config['fusion']} fusion")
+    return ", ".join(parts)
 
 
 def compare() -> str:
