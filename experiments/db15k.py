@@ -1,4 +1,4 @@
-"""DB15K: ComplEx with N3 over texts and structure, by cross-entropy over all entities; or any scorer by drawn negatives.
+"""DB15K: ComplEx with N3 over texts and structure, by cross-entropy over all entities; or any scorer, drawn negatives.
 
     python experiments/db15k.py                                             choose the epochs on validation
     python experiments/db15k.py --refit --final --record --seeds 0 1 2      and refit on both, and look at test once
