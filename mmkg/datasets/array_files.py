@@ -73,7 +73,8 @@ def read_array(
             cure="write the entities' raw names, as in data.entity_names, or move the file away",
         )
     others = length - len(np.unique(at[at >= 0]))
-    hollow = (at >= 0) & ~mask.any(1)[at]
+    content = np.append(mask.any(1), True)  # [L + 1], the last for entities without a row, and where there is none
+    hollow = ~content[at]  # [N]
     at[hollow] = -1
     wanted = at[at >= 0]  # [M], rows of the file in the order of entities
     values = np.zeros((len(wanted), regions, columns), dtype=np.float16)  # [M, R, D]

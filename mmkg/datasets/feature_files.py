@@ -225,8 +225,9 @@ class FeatureFiles:
 
 
 def slug(name: str) -> str:
-    """A name that may stand in a file's name."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
+    """A name that may stand in a file's name: its letters and digits, or a hash where it has none."""
+    told = re.sub(r"(?:[^\w-]|_)+", "-", name).strip("-")
+    return told or hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
 
 
 def dense(features: Features) -> tuple[Tensor, Tensor]:

@@ -74,8 +74,9 @@ def lines_of(content: bytes, path: Path) -> Lines:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        value = content[error.start : error.start + 4]
+        read, at = error.object, error.start  # without the mark, if there is one
+        line = len(re.findall(rb"\r\n|\r|\n", read[:at])) + 1
+        value = read[at : at + 4]
         raise DataError(f"not UTF-8: {value!r}", file=path, line=line, cure="save the file as UTF-8") from error
     # str.splitlines would also split at U+2028 and U+0085, which occur inside names
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -92,6 +92,14 @@ def test_not_utf8(tmp_path):
         read_triples(tmp_path / "f")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_where_it_is_not_utf8(tmp_path, mark, end):
+    (tmp_path / "f").write_bytes(mark + f"a\tr\tb{end}".encode() + b"\xfcb\tr\tb")
+    with pytest.raises(DataError, match=r"f, line 2: not UTF-8: b'\\xfcb\\tr'"):
+        read_triples(tmp_path / "f")
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"nothing\.txt: cannot be read \(No such file or directory\)"):
         read_triples(tmp_path / "nothing.txt")
