@@ -116,9 +116,10 @@ def spread(triples: Tensor, number: int, pictured: Tensor | None = None) -> Tens
     Args:
         triples: Ids (h, r, t), shape ``[Q, 3]``.
         number: How many, at least 1.
-        pictured: Which entities have a picture, shape ``[N]``; triples whose two entities do are preferred.
+        pictured: Which entities have a picture, shape ``[N]``; of triples whose two entities do, if there are any.
     """
     if pictured is not None:
         both = pictured[triples[:, 0]] & pictured[triples[:, 2]]
         triples = triples[both] if both.any() else triples
-    return triples[:: max(1, len(triples) // number)][:number]
+    count = min(number, len(triples))
+    return triples[torch.arange(count) * len(triples) // max(count, 1)]
