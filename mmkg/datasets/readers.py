@@ -166,7 +166,7 @@ def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: 
         return np.zeros((0, 3), dtype=np.int64)
     fields = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(lines.text))
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "write head, tail and relation, separated by a space or a tab")
+    fail_on_fields(lines, length, "write head, tail and relation, separated by a space or a tab")
     h, t, r = _integers(lines, fields.flatten(), 3).T
     for ids, size, kind in ((h, num_entities, "entity"), (t, num_entities, "entity"), (r, num_relations, "relation")):
         wrong = (ids < 0) | (ids >= size)
@@ -180,7 +180,8 @@ def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: 
     return np.stack([h, r, t], axis=1)
 
 
-def _fail_on_fields(lines: Lines, length: np.ndarray, cure: str) -> None:
+def fail_on_fields(lines: Lines, length: np.ndarray, cure: str) -> None:
+    """Raise for the first line whose number of fields ``[L]`` is not 3."""
     wrong = length != 3
     if wrong.any():
         found = int(length[wrong][0])
@@ -229,7 +230,7 @@ def read_triples(path: str | Path | Lines) -> NamedTriples:
     lines = path if isinstance(path, Lines) else read_lines(path)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "separate head, relation and tail with tabs")
+    fail_on_fields(lines, length, "separate head, relation and tail with tabs")
     empty = np.asarray(pc.equal(fields.flatten(), "")).reshape(-1, 3).any(1)
     lines.fail_where(empty, "empty name: {line}", "give head, relation and tail")
     return NamedTriples(lines, *columns(fields, 3))
@@ -301,7 +302,7 @@ def read_entity_text(path: str | Path) -> EntityText:
     lines = read_lines(path)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "write id, name and description, separated by tabs; the description may be empty")
+    fail_on_fields(lines, length, "write id, name and description, separated by tabs; the description may be empty")
     ids, names, descriptions = (pc.ascii_trim_whitespace(_unescape(column)) for column in columns(fields, 3))
     lines.fail_where(pc.equal(ids, ""), "empty id: {line}", "begin the line with the entity's id")
     lines.fail_where(
