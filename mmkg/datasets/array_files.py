@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.datasets.readers import read_lines, repeated
+from mmkg.datasets.lines import read_lines, repeated
 from mmkg.errors import DataError
 from mmkg.types import Features
 

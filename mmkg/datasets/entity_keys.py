@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from mmkg.datasets.readers import columns, read_lines
+from mmkg.datasets.lines import columns, read_lines
 
 DBPEDIA = "http://dbpedia.org/resource/"
 

@@ -11,18 +11,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from mmkg.datasets.base import MultimodalKG
+from mmkg.datasets.lines import columns, fail_on_fields, read_lines, repeated
 from mmkg.datasets.processed import fingerprint
 from mmkg.datasets.raw_graph import RawGraph
-from mmkg.datasets.readers import (
-    EntityText,
-    columns,
-    fail_on_fields,
-    oddities,
-    read_lines,
-    read_triples,
-    repeated,
-    vocabulary,
-)
+from mmkg.datasets.readers import EntityText, oddities, read_triples, vocabulary
 from mmkg.datasets.split import split as split_triples
 from mmkg.errors import DataError
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmkg.datasets.lines import read_lines
 from mmkg.datasets.readers import (
     oddities,
     read_entity_text,
     read_id_triples,
-    read_lines,
     read_names,
     read_triples,
     vocabulary,
