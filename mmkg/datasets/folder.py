@@ -165,7 +165,11 @@ class MultimodalFolder(MultimodalKG):
 
 
 def find_parts(folder: Path) -> dict[str, Path]:
-    """The triple files of a folder: ``triples`` alone, or ``train`` and what there is of ``val`` and ``test``."""
+    """The triple files of a folder: ``triples`` alone, or ``train`` and what there is of ``val`` and ``test``.
+
+    Raises:
+        DataError: If it is no folder, holds no triples, or files that do not go together.
+    """
     if not folder.is_dir():
         if folder.exists():
             raise DataError("not a folder", file=folder, cure="give the folder that holds the triples")

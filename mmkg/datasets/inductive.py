@@ -111,6 +111,9 @@ def hold_out(
         max_support: Triples set apart to be shown for each unseen entity, at least 0.
         validation: Share of the unseen entities on which settings are chosen, in [0, 1).
 
+    Returns:
+        The graph of the others, and what is shown and asked of the unseen ones.
+
     Raises:
         DataError: If a number is out of range, the fraction is of no entity, or none has triples enough.
     """

@@ -57,7 +57,11 @@ class Lines:
 
 
 def read_lines(path: str | Path) -> Lines:
-    """Read a UTF-8 text file: byte order mark, line ends of any kind and blank lines taken away."""
+    """Read a UTF-8 text file: byte order mark, line ends of any kind and blank lines taken away.
+
+    Raises:
+        DataError: If it cannot be read, or is not UTF-8.
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -67,7 +71,11 @@ def read_lines(path: str | Path) -> Lines:
 
 
 def lines_of(content: bytes, path: Path) -> Lines:
-    """Lines of a text file's content; ``path`` is what errors call it."""
+    """Lines of a text file's content; ``path`` is what errors call it.
+
+    Raises:
+        DataError: If it is not UTF-8; the error names the line and the bytes.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
