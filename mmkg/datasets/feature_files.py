@@ -240,7 +240,7 @@ def dense(features: Features) -> tuple[Tensor, Tensor]:
         stored = features.values
         taken = stored[rows] if isinstance(stored, Tensor) else torch.from_numpy(np.asarray(stored[rows.numpy()]))
         mask[present] = features.mask[rows]
-        values[present] = taken.half() * mask[present][..., None]
+        values[present] = taken.half().masked_fill(~mask[present][..., None], 0.0)
     return values, mask
 
 

@@ -53,7 +53,6 @@ def unit_means(features: Features) -> tuple[Tensor, Tensor]:
     vectors, has = [], []
     for ids in torch.arange(len(features.row), device=features.row.device).split(AT_ONCE):
         values, mask = features.gather(ids)  # [n, R, D], [n, R]
-        values = values.masked_fill(~mask[..., None], 0.0)  # padding may hold anything
         vectors.append(F.normalize(values.sum(1), dim=1))  # [n, D], a sum for a mean: the length is lost anyway
         has.append(mask.any(1))
     return torch.cat(vectors), torch.cat(has)
