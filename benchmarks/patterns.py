@@ -10,7 +10,6 @@ dataset is not timed. Datasets come from --root, from a folder named by MMKG_RAW
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import resource
 import sys
 import time
@@ -21,17 +20,9 @@ sys.path.insert(0, str(ROOT))  # so that the script also runs from a source tree
 
 import torch  # noqa: E402
 
+from benchmarks import straightforward_patterns  # noqa: E402
 from mmkg.graph import Patterns, mine_patterns  # noqa: E402
 from mmkg.run import DATASETS  # noqa: E402
-
-
-def load_straightforward():
-    """The module beside this one."""
-    path = Path(__file__).with_name("straightforward_patterns.py")
-    spec = importlib.util.spec_from_file_location("straightforward_patterns", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def as_dict(found: Patterns) -> dict[tuple[str, int, int, int], tuple]:
@@ -68,7 +59,6 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     clock = time.process_time if args.cpu_time else time.perf_counter
-    straightforward = load_straightforward()
     print(f"{'':10}{'triples':>9}{'relations':>11}{'rules':>8}{'ours s':>9}{'dictionaries s':>16}{'faster':>9}  same")
     for name in [*args.against, *args.dataset]:
         data = DATASETS[name](args.root, log=False).topology
@@ -79,7 +69,7 @@ def main() -> None:
         if name in args.against:
             h, t = data.edge_index[:, train].tolist()
             triples = list(zip(h, data.edge_type[train].tolist(), t, strict=True))
-            slow, theirs = timed(clock, straightforward.mine, triples, data.num_relations)
+            slow, theirs = timed(clock, straightforward_patterns.mine, triples, data.num_relations)
             agree = "yes" if same(as_dict(found), theirs) else "NO"
             line += f"{slow:16.2f}{slow / seconds:8.1f}x  {agree}"
         print(line, flush=True)

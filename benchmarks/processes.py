@@ -250,6 +250,8 @@ def kill(way: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         started = Started(way, 2, STEPS, folder)
         while started.seen.value < 25:  # two checkpoints
+            if not all(process.is_alive() for process in started.processes):
+                sys.exit(f"{way}: a process ended after step {started.seen.value}, before anyone killed one")
             time.sleep(0.05)
         started.processes[1].kill()
         begun = time.monotonic()

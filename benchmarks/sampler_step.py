@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import importlib.util
 import platform
 import sys
 import time
@@ -17,19 +16,10 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the scripts also run from a source tree without installation
 
+from benchmarks import straightforward_kca  # noqa: E402
 from mmkg.graph.facts import Facts  # noqa: E402
 from mmkg.samplers import MMRNS  # noqa: E402
 from mmkg.types import Batch, Features  # noqa: E402
-
-
-def load_straightforward():
-    """The module beside this one."""
-    spec = importlib.util.spec_from_file_location(
-        "straightforward_kca", Path(__file__).with_name("straightforward_kca.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Embeddings(torch.nn.Module):
@@ -91,7 +81,6 @@ class Step:
     def __init__(self, sizes: Sizes, device: str = "cpu", seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.sizes, self.device = sizes, torch.device(device)
-        self.straightforward = load_straightforward()
         self.count = count = max(sizes.entities, sizes.pool)
         h, t = torch.randint(count, (2, 8 * count))
         r = (1.0 / (torch.arange(sizes.relations) + 3.0)).multinomial(8 * count, replacement=True)
@@ -124,8 +113,8 @@ class Step:
             plan = sampler.plan(self.batch, "tail", self.facts, generator).to(self.device)
             generator = generator if self.device.type == "cpu" else torch.Generator(self.device).manual_seed(2)
             negatives = sampler.sample(None, "tail", self.model, None, generator, plan=plan)
-            scores = self.straightforward.transe(self.there[1], "tail", self.model, negatives.embeddings)
-            total = self.straightforward.objective(scores, negatives.valid)
+            scores = straightforward_kca.transe(self.there[1], "tail", self.model, negatives.embeddings)
+            total = straightforward_kca.objective(scores, negatives.valid)
             return total + sampler.loss(negatives, scores, scores[:, 0]), negatives.ids
 
         return form
@@ -136,8 +125,8 @@ class Step:
         def form():
             generator = torch.Generator(self.device).manual_seed(2)
             facts, batch = self.there
-            score = self.straightforward.transe
-            step = self.straightforward.step(sampler, batch, "tail", self.model, facts, score, generator)
+            score = straightforward_kca.transe
+            step = straightforward_kca.step(sampler, batch, "tail", self.model, facts, score, generator)
             return step[0], step[1]
 
         return form

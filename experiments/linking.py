@@ -28,8 +28,8 @@ from common import RESULTS
 
 from mmkg.cli import main_guard, print_table
 from mmkg.datasets import DB15K, FB15K
+from mmkg.datasets.entity_keys import same_as
 from mmkg.encoders import bundled_sentence_encoder, encode_texts
-from mmkg.errors import DataError
 from mmkg.evaluation import all_metrics, metrics
 from mmkg.graph import Facts
 from mmkg.linking import (
@@ -57,19 +57,6 @@ def half(text: str, first: bool) -> str:
     words = text.split()
     middle = (len(words) + 1) // 2
     return " ".join(words[:middle] if first else words[middle:])
-
-
-def links(path: Path) -> list[tuple[str, str]]:
-    """Pairs (Freebase id, DBpedia entity) of lines ``/m/id <SameAs> <entity> .``."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        fields = line.split()
-        if len(fields) != 4:
-            raise DataError(
-                f"expected 4 fields: {line!r}", file=path, line=number, cure="write /m/id <SameAs> <entity> ."
-            )
-        found.append((fields[0], fields[2]))
-    return found
 
 
 def hidden(data) -> list[str]:
@@ -121,7 +108,7 @@ def main() -> None:
     started = time.perf_counter()
     dataset, other = DB15K(args.root, log=False), FB15K(args.root, log=False)
     db, fb = dataset.topology, other.topology
-    same = links(dataset.raw_file("DB15K_SameAsLink.txt"))
+    same = same_as(dataset.raw_file("DB15K_SameAsLink.txt"))
     at_fb = {name: i for i, name in enumerate(fb.entity_names)}
     at_db = {name: i for i, name in enumerate(db.entity_names)}
     pairs = torch.tensor([(at_fb[a], at_db[b]) for a, b in same if a in at_fb and b in at_db])  # [P, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -23,7 +24,7 @@ def attribution(census: pd.DataFrame, by: str | Sequence[str] = "step") -> pd.Da
 
     With :math:`p` the probability of a drawn negative and :math:`p_{-m}` the one it had if modality m were left out of
     the mixture, the fall is :math:`1 - p_{-m} / p`: 1 if nobody would draw it without m, 0 if m makes no difference,
-    below 0 if m speaks against it.
+    below 0 if m speaks against it. Draws whose probability is rounded to 0 have no fall and do not count.
 
     Args:
         census: A table of :func:`mmkg.analysis.read_census`, of MMRNS.
@@ -42,8 +43,8 @@ def attribution(census: pd.DataFrame, by: str | Sequence[str] = "step") -> pd.Da
     if not used:
         sampler = census.attrs.get("provenance", {}).get("sampler", {}).get("class", "the sampler")
         raise DataError(f"{sampler} tells of no modality", cure="take a census of MMRNS")
-    falls = pd.DataFrame({m: 1 - rows[FALLS[m]] / rows.probability for m in used})
-    best = falls.idxmax(axis=1).where(falls.max(axis=1) > 0)
+    falls = pd.DataFrame({m: 1 - rows[FALLS[m]] / rows.probability for m in used}).where(rows.probability > 0)
+    best = falls.fillna(-np.inf).idxmax(axis=1).where(falls.max(axis=1) > 0)
     parts = []
     for m in used:
         told, columns = grouping(rows.assign(fall=falls[m], decisive=best == m), by)
@@ -84,19 +85,22 @@ def attribute(
         not in use.
 
     Raises:
-        DataError: If the sampler is not MMRNS, or a column is missing.
+        DataError: If the sampler is not MMRNS, the table is empty, or a column is missing or a side none.
     """
     if not isinstance(sampler, MMRNS):
         raise DataError(f"{type(sampler).__name__} compares nothing by modality", cure="give an MMRNS sampler")
     checked(table, "head", "relation", "tail", "side", "negative")
+    if wrong := set(table.side) - set(SIDES):
+        raise DataError(f"side {sorted(map(str, wrong))[0]!r}", cure="choose head or tail")
     device = next(model.parameters()).device
     facts = train_facts.to(device)
     epsilon = temperature(sampler.epsilon, step, sampler.epsilon_schedule)
-    parts = []
+    parts, order = [], []
     for side in SIDES:
-        rows = table[table.side == side]
+        rows = np.flatnonzero(table.side == side)  # places: an index may name several rows alike
         for start in range(0, len(rows), batch_size):
-            part = rows.iloc[start : start + batch_size]
+            order.append(rows[start : start + batch_size])
+            part = table.iloc[order[-1]]
             ids = torch.tensor(part[["head", "relation", "tail", "negative"]].to_numpy(), dtype=torch.long).to(device)
             seen = see_all(sampler, Batch(*ids[:, :3].unbind(1)), side, model, facts, step, chunk_size)
             found = {"probability": among(seen.log_p, seen.allowed)}
@@ -108,4 +112,4 @@ def attribute(
                 )
             told = {k: v.gather(1, ids[:, 3:])[:, 0].exp().cpu().numpy() for k, v in found.items()}
             parts.append(part.assign(**told))
-    return pd.concat(parts).loc[table.index]
+    return pd.concat(parts).iloc[np.argsort(np.concatenate(order))]

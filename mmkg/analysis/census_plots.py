@@ -69,6 +69,9 @@ def plot_rates(table: pd.DataFrame, axis=None, *, group: str = "category", bar: 
         axis: Where to draw; a new figure if None.
         group: Column along the axis.
         bar: Column that tells bars apart.
+
+    Returns:
+        The matplotlib axis.
     """
     _check(table, "rate_at_least", "low", "high", group, bar)
     axis = _axis(axis)
@@ -96,6 +99,9 @@ def plot_frontier(tables: pd.DataFrame | Mapping[str, pd.DataFrame], axis=None, 
         tables: A frontier, or several by label; see :func:`mmkg.analysis.frontier`.
         axis: Where to draw; a new figure if None.
         hardness: Column along the axis.
+
+    Returns:
+        The matplotlib axis.
     """
     tables = {"": tables} if isinstance(tables, pd.DataFrame) else tables
     axis, splits = _axis(axis), []
@@ -127,6 +133,9 @@ def plot_attribution(table: pd.DataFrame, axis=None, *, value: str = "fall", x: 
         axis: Where to draw; a new figure if None.
         value: ``"fall"``, ``"fall_median"`` or ``"decisive"``.
         x: Column along the axis.
+
+    Returns:
+        The matplotlib axis.
     """
     _check(table, value, "modality", x)
     axis = _axis(axis)

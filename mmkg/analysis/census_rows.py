@@ -16,8 +16,6 @@ from mmkg.samplers import NegativeSampler, UniformSampler
 from mmkg.samplers.negative_files import STREAM, WORDS, column
 from mmkg.types import SIDES, Batch, Negatives, Side
 
-SOURCES = ("sampler", "uniform")
-
 CENSUS = pa.schema(
     [
         *STREAM,
@@ -143,7 +141,7 @@ def ask(
             told = [("sampler", drawn, tell(sampler, drawn, step))]
             if reference:
                 other = uniform.sample(batch, side, None, facts, generator, step)
-                told.append(("uniform", other, _of_reference(tell(sampler, drawn, step, other.ids), drawn)))
+                told.append(("uniform", other, _of_reference(tell(sampler, drawn, step, other.ids))))
             for source, negatives, words in told:
                 scores = score_side(model, batch, side, negatives.ids)  # [b, K]
                 if not bool(torch.isfinite(scores[negatives.valid]).all()):
@@ -159,7 +157,7 @@ def ask(
     return joined, invalid
 
 
-def _of_reference(told: Told, drawn: Negatives) -> Told:
+def _of_reference(told: Told) -> Told:
     """The sampler's word on a uniform negative; the entropy is the sampler's own and stays with its draws."""
     told.entropy = None
     return told

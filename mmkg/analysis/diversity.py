@@ -95,6 +95,9 @@ def popularity(census: pd.DataFrame, data, by: str | Sequence[str] = "step") -> 
         either is constant), ``mean_degree`` of what was drawn, ``uniform_degree`` and ``ratio`` of the two.
         ``uniform_degree`` is that of the reference's draws in the same group or, without a reference, of all entities;
         ``against`` says which.
+
+    Raises:
+        DataError: If the census is empty, lacks a column, or holds an entity that the graph does not.
     """
     degree = entity_degrees(data).numpy()  # [N]
     rows, columns = grouping(checked(census, "source", "negative"), by)

@@ -26,6 +26,9 @@ def wilson(successes, trials, level: float = 0.95) -> tuple[np.ndarray, np.ndarr
     Returns:
         Lower and upper ends ``[m]``; NaN where there are no trials.
 
+    Raises:
+        ValueError: If the level is not between 0 and 1.
+
     Example:
         >>> [round(float(x), 4) for x in wilson(1, 10)]
         [0.0179, 0.4042]

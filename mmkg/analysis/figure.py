@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmkg.errors import DataError
+
 BARS = ("image", "text", "structure")
 COLOURS = {"image": "#c2410c", "text": "#1d4ed8", "structure": "#15803d"}
 
@@ -37,17 +39,19 @@ def draw_negatives(
 
     Returns:
         The path.
+
+    Raises:
+        DataError: If the table is empty.
     """
-    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot: nothing global, no window
+    from matplotlib.patches import Rectangle
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    if table.empty:
+        raise DataError("the table is empty: no negatives to draw", cure="ask about other triples")
     questions = list(table.groupby(["head", "relation", "tail", "side"], sort=False))
     wide = 1 + max(len(rows) for _, rows in questions)
-    figure, axes = plt.subplots(
-        len(questions), wide, figsize=(1.75 * wide, 2.35 * len(questions)), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(1.75 * wide, 2.35 * len(questions)), layout="constrained")
+    axes = figure.subplots(len(questions), wide, squeeze=False)
     for line, ((head, relation, tail, side), rows) in zip(axes, questions, strict=True):
         for cell in line:
             cell.axis("off")
@@ -66,7 +70,7 @@ def draw_negatives(
             told = f"p = {row['probability']:.4f}" + ("\nheld-out fact" if row["held_out"] else "")
             cell.set_title(told, fontsize=8, color="#b91c1c" if row["held_out"] else "#444444")
             _bars(cell, row)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[m]) for m in BARS]
+    handles = [Rectangle((0, 0), 1, 1, color=COLOURS[m]) for m in BARS]
     words = [f"{m} similarity" for m in BARS]
     figure.legend(handles, words, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
     if title:
@@ -74,7 +78,6 @@ def draw_negatives(
     if caption:
         figure.supxlabel(caption, fontsize=7, color="#555555", parse_math=False)
     figure.savefig(path, dpi=dpi, facecolor="white")
-    plt.close(figure)
     return Path(path)
 
 
@@ -83,19 +86,24 @@ def _wrap(text: str, width: int) -> str:
 
 
 def _show(cell, path: Path | None, name: str, edge: str) -> None:
-    """The picture with a frame and the name beneath, or a grey field where there is none."""
-    import matplotlib.pyplot as plt
+    """The picture with a frame and the name beneath, or a grey field where there is none that can be read."""
+    from mmkg.encoders.pictures import UnreadableError, decode_picture, read_bytes
 
     inner = cell.inset_axes([0.14, 0.3, 0.72, 0.7])
     inner.set_xticks([])
     inner.set_yticks([])
     for spine in inner.spines.values():
         spine.set_color(edge)
-    if path is None:
+    shown, why = None, "no picture"
+    try:
+        shown = None if path is None else decode_picture(read_bytes(path))
+    except UnreadableError:
+        why = "picture cannot be read"
+    if shown is None:
         inner.set_facecolor("#f1f1f1")
-        inner.text(0.5, 0.5, "no picture", ha="center", va="center", fontsize=7, color="#888888")
+        inner.text(0.5, 0.5, why, ha="center", va="center", fontsize=7, color="#888888", wrap=True)
     else:
-        inner.imshow(plt.imread(path))
+        inner.imshow(shown)
     cell.text(0.5, 0.27, _wrap(name, 20), ha="center", va="top", fontsize=8, transform=cell.transAxes, parse_math=False)
 
 

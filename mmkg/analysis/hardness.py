@@ -82,6 +82,9 @@ def gradients(
         ``vanished`` (share of questions), ``on_false_at_least`` (share of the slopes of all questions that is on
         held-out facts: what is learnt wrongly; a lower bound), ``against_uniform`` (``total`` over that of uniform
         negatives with the same alpha; NaN without a reference).
+
+    Raises:
+        DataError: If the census is empty or lacks a column, or there is no alpha, or one below 0.
     """
     if not alphas or min(alphas) < 0:
         raise DataError(f"alphas {list(alphas)}", cure="give at least one, none below 0")

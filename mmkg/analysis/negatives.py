@@ -83,7 +83,16 @@ def hard_negatives(
 
 
 def named(table: pd.DataFrame, entity_labels: list[str], relation_names: list[str]) -> pd.DataFrame:
-    """The same table with names instead of ids."""
+    """The same table with names instead of ids.
+
+    Args:
+        table: Hard negatives by id.
+        entity_labels: Names of entities, ``N`` strings.
+        relation_names: Names of relations, ``R`` strings.
+
+    Returns:
+        Its rows, with names in ``head``, ``relation``, ``tail`` and ``negative``.
+    """
     entities, relations = pd.Series(entity_labels), pd.Series(relation_names)
     result = table.copy()
     for column in ("head", "tail", "negative"):
@@ -93,7 +102,16 @@ def named(table: pd.DataFrame, entity_labels: list[str], relation_names: list[st
 
 
 def told(table: pd.DataFrame, entity_labels: list[str], relation_names: list[str]) -> list[dict[str, str]]:
-    """The table as rows of words for a person: each question once, then its negatives in order."""
+    """The table as rows of words for a person: each question once, then its negatives in order.
+
+    Args:
+        table: Hard negatives by id.
+        entity_labels: Names of entities, ``N`` strings.
+        relation_names: Names of relations, ``R`` strings.
+
+    Returns:
+        A row a negative; question and answer stand in the first of each question.
+    """
     rows = []
     for _, r in named(table, entity_labels, relation_names).iterrows():
         asked = f"{r['head']}, {r['relation']}, ?" if r["side"] == "tail" else f"?, {r['relation']}, {r['tail']}"
@@ -116,9 +134,10 @@ def spread(triples: Tensor, number: int, pictured: Tensor | None = None) -> Tens
     Args:
         triples: Ids (h, r, t), shape ``[Q, 3]``.
         number: How many, at least 1.
-        pictured: Which entities have a picture, shape ``[N]``; triples whose two entities do are preferred.
+        pictured: Which entities have a picture, shape ``[N]``; of triples whose two entities do, if there are any.
     """
     if pictured is not None:
         both = pictured[triples[:, 0]] & pictured[triples[:, 2]]
         triples = triples[both] if both.any() else triples
-    return triples[:: max(1, len(triples) // number)][:number]
+    count = min(number, len(triples))
+    return triples[torch.arange(count) * len(triples) // max(count, 1)]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from mmkg.datasets.readers import Lines, lines_of
+from mmkg.datasets.lines import Lines, lines_of
 from mmkg.errors import DataError
 
 LIMIT = 1 << 29  # bytes unpacked: ten times any benchmark, far less than an archive made to fill the memory

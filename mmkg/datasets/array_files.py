@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.datasets.readers import read_lines, repeated
+from mmkg.datasets.lines import read_lines, repeated
 from mmkg.errors import DataError
 from mmkg.types import Features
 
@@ -73,7 +73,8 @@ def read_array(
             cure="write the entities' raw names, as in data.entity_names, or move the file away",
         )
     others = length - len(np.unique(at[at >= 0]))
-    hollow = (at >= 0) & ~mask.any(1)[at]
+    content = np.append(mask.any(1), True)  # [L + 1], the last for entities without a row, and where there is none
+    hollow = ~content[at]  # [N]
     at[hollow] = -1
     wanted = at[at >= 0]  # [M], rows of the file in the order of entities
     values = np.zeros((len(wanted), regions, columns), dtype=np.float16)  # [M, R, D]

@@ -38,6 +38,9 @@ def fetch(remote: Remote, path: Path, cure: str, *, timeout: float = 30.0, progr
         timeout: Seconds without an answer that count as failure.
         progress: Show the bar.
 
+    Returns:
+        The path.
+
     Raises:
         DataError: If it cannot be had or written, or is not what was released; nothing is left at ``path`` then.
     """

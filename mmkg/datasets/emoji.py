@@ -30,6 +30,9 @@ def render(codes: Sequence[str], folder: Path, *, progress: bool = True) -> dict
 
     Returns:
         Path of each code.
+
+    Raises:
+        DataError: If OpenMoji has no such drawing, or the packages that draw are not installed.
     """
     paths = {code: folder / f"{code}.png" for code in codes}
     missing = [code for code, path in paths.items() if not path.exists()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from mmkg.datasets.readers import columns, read_lines
+from mmkg.datasets.lines import columns, read_lines
 
 DBPEDIA = "http://dbpedia.org/resource/"
 
@@ -24,15 +24,20 @@ def freebase_keys(path: Path, names: Sequence[str]) -> list[list[str]]:
 
     Four entities have two Freebase ids; the one that the file of features holds will do.
     """
+    keys: dict[str, list[str]] = {}
+    for freebase, entity in same_as(path):
+        keys.setdefault(entity, []).append(freebase.removeprefix("/").replace("/", "."))
+    return [keys.get(name, []) for name in names]
+
+
+def same_as(path: Path) -> list[tuple[str, str]]:
+    """Pairs (Freebase id, entity) of lines ``/m/xyz <SameAs> <entity> .``, as ``DB15K_SameAsLink.txt`` holds them."""
     lines = read_lines(path)
     fields = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(lines.text))
     wrong = np.asarray(pc.list_value_length(fields)) != 4
     lines.fail_where(wrong, "expected 4 fields: {line}", "write /m/id <SameAs> <entity> .")
     freebase_ids, _, entities, _ = columns(fields, 4)
-    keys: dict[str, list[str]] = {}
-    for freebase, entity in zip(freebase_ids.to_pylist(), entities.to_pylist(), strict=True):
-        keys.setdefault(entity, []).append(freebase.removeprefix("/").replace("/", "."))
-    return [keys.get(name, []) for name in names]
+    return list(zip(freebase_ids.to_pylist(), entities.to_pylist(), strict=True))
 
 
 def linked_keys(path: Path, names: Sequence[str]) -> list[list[str]]:

@@ -225,8 +225,9 @@ class FeatureFiles:
 
 
 def slug(name: str) -> str:
-    """A name that may stand in a file's name."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
+    """A name that may stand in a file's name: its letters and digits, or a hash where it has none."""
+    told = re.sub(r"(?:[^\w-]|_)+", "-", name).strip("-")
+    return told or hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
 
 
 def dense(features: Features) -> tuple[Tensor, Tensor]:
@@ -239,7 +240,7 @@ def dense(features: Features) -> tuple[Tensor, Tensor]:
         stored = features.values
         taken = stored[rows] if isinstance(stored, Tensor) else torch.from_numpy(np.asarray(stored[rows.numpy()]))
         mask[present] = features.mask[rows]
-        values[present] = taken.half() * mask[present][..., None]
+        values[present] = taken.half().masked_fill(~mask[present][..., None], 0.0)
     return values, mask
 
 

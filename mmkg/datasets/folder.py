@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from mmkg.datasets.base import MultimodalKG
+from mmkg.datasets.lines import columns, fail_on_fields, read_lines, repeated
 from mmkg.datasets.processed import fingerprint
 from mmkg.datasets.raw_graph import RawGraph
-from mmkg.datasets.readers import EntityText, columns, oddities, read_lines, read_triples, repeated, vocabulary
+from mmkg.datasets.readers import EntityText, oddities, read_triples, vocabulary
 from mmkg.datasets.split import split as split_triples
 from mmkg.errors import DataError
 
@@ -164,7 +165,11 @@ class MultimodalFolder(MultimodalKG):
 
 
 def find_parts(folder: Path) -> dict[str, Path]:
-    """The triple files of a folder: ``triples`` alone, or ``train`` and what there is of ``val`` and ``test``."""
+    """The triple files of a folder: ``triples`` alone, or ``train`` and what there is of ``val`` and ``test``.
+
+    Raises:
+        DataError: If it is no folder, holds no triples, or files that do not go together.
+    """
     if not folder.is_dir():
         if folder.exists():
             raise DataError("not a folder", file=folder, cure="give the folder that holds the triples")
@@ -197,11 +202,7 @@ def read_entities(path: Path) -> EntityText:
         lines = lines.part(1)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
-    wrong = length != 3
-    if wrong.any():
-        found = int(length[wrong][0])
-        cure = "separate id, name and description with tabs; name and description may be empty"
-        lines.fail_where(wrong, f"{found} field{'s' * (found != 1)}, expected 3: {{line}}", cure)
+    fail_on_fields(lines, length, "separate id, name and description with tabs; name and description may be empty")
     table = columns(fields, 3)
     lines.fail_where(pc.equal(table[0], ""), "empty id: {line}", "begin the line with the entity's id")
     again = repeated(np.asarray(table[0].dictionary_encode().indices))

@@ -34,7 +34,7 @@ def read_hdf5(
         progress: Show a bar.
 
     Returns:
-        Features ``[M, R, D]`` in float16. ``provenance`` counts entities that have none and keys that nobody asked for.
+        Features ``[M, R, D]`` in float16. ``provenance`` counts entities that have none, and the keys of the file.
 
     Raises:
         DataError: If the file is cut short, has an array for nobody, or an array has another shape, or holds NaN or

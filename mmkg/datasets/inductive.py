@@ -111,8 +111,11 @@ def hold_out(
         max_support: Triples set apart to be shown for each unseen entity, at least 0.
         validation: Share of the unseen entities on which settings are chosen, in [0, 1).
 
+    Returns:
+        The graph of the others, and what is shown and asked of the unseen ones.
+
     Raises:
-        DataError: If a number is out of range, or no entity has triples enough.
+        DataError: If a number is out of range, the fraction is of no entity, or none has triples enough.
     """
     if not 0 < fraction < 1 or not 0 <= validation < 1 or max_support < 0:
         problem = f"fraction {fraction}, validation {validation}, max_support {max_support}"
@@ -120,7 +123,9 @@ def hold_out(
     triples = torch.stack([data.edge_index[0], data.edge_type, data.edge_index[1]], 1)  # [E, 3]
     train = np.unique(triples[data.train_mask].numpy(), axis=0)  # [E', 3], by value: the order of rows does not matter
     number = int(data.num_nodes)
-    chosen = _choose(train, number, int(data.num_relations), round(fraction * number), seed, max_support + 1)
+    if not (wanted := round(fraction * number)):
+        raise DataError(f"fraction {fraction} of {number} entities is none", cure="give a larger fraction")
+    chosen = _choose(train, number, int(data.num_relations), wanted, seed, max_support + 1)
     if not len(chosen):
         problem = f"no entity has {max_support + 1} train triples that could be missed"
         raise DataError(problem, cure="set max_support lower")

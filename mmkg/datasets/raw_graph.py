@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from mmkg.datasets.graph_data import KGData
+from mmkg.datasets.lines import Lines, read_lines
 from mmkg.datasets.names import readable
 from mmkg.datasets.readers import (
     EntityText,
-    Lines,
     oddities,
     read_id_triples,
-    read_lines,
     read_names,
     read_triples,
     vocabulary,

@@ -1,92 +1,21 @@
 """Readers of triple and text files: vectorised, and exact about the line at fault.
 
 Two shapes of release exist. *Id files* (``entity2id.txt``, ``train2id.txt``) start with a count and hold ``name id``
-or ``h t r`` per line; *name files* (``train.txt``) hold ``h⇥r⇥t``. Both come with any line end, with or without a byte
-order mark, with blank lines. Line numbers in errors are those an editor shows.
+or ``h t r`` per line; *name files* (``train.txt``) hold ``h⇥r⇥t``.
 """
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmkg.datasets.lines import Lines, columns, fail_on_fields, read_lines, repeated
 from mmkg.errors import DataError
-
-
-@dataclass
-class Lines:
-    """Lines of a file that are not blank.
-
-    Args:
-        path: The file.
-        text: The lines without their ends, length ``L``.
-        number: 1-based line numbers in the file, shape ``[L]``.
-        carriage: True where the line's end has a carriage return, shape ``[L]``.
-        blank: How many blank lines were left out.
-        mark: Whether the file begins with a byte order mark.
-    """
-
-    path: Path
-    text: pa.Array
-    number: np.ndarray
-    carriage: np.ndarray
-    blank: int = 0
-    mark: bool = False
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    def fail_where(self, bad: pa.Array | np.ndarray, problem: str, cure: str) -> None:
-        """Raise for the first line where ``bad [L]`` holds; ``{line}`` in ``problem`` becomes its text."""
-        rows = np.flatnonzero(np.asarray(bad))
-        if rows.size:
-            at, line = rows[0], self.text[int(rows[0])].as_py()
-            shown = repr(line if len(line) <= 80 else line[:77] + "...")
-            more = f" ({rows.size} such lines)" if rows.size > 1 else ""
-            problem = problem.replace("{line}", shown) + more
-            raise DataError(problem, file=self.path, line=int(self.number[at]), cure=cure)
-
-    def part(self, start: int, stop: int | None = None) -> Lines:
-        """The lines from one place to another."""
-        at = slice(start, stop)
-        return replace(self, text=self.text[at], number=self.number[at], carriage=self.carriage[at])
-
-
-def read_lines(path: str | Path) -> Lines:
-    """Read a UTF-8 text file: byte order mark, line ends of any kind and blank lines taken away."""
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", file=path, cure="check the path") from error
-    return lines_of(content, path)
-
-
-def lines_of(content: bytes, path: Path) -> Lines:
-    """Lines of a text file's content; ``path`` is what errors call it."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        value = content[error.start : error.start + 4]
-        raise DataError(f"not UTF-8: {value!r}", file=path, line=line, cure="save the file as UTF-8") from error
-    # str.splitlines would also split at U+2028 and U+0085, which occur inside names
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    carriage = np.zeros(len(lines), dtype=bool)
-    if "\r" in text:
-        carriage[:-1] = [end != "\n" for end in re.findall(r"\r\n|\r|\n", text)]
-    column = pa.array(lines, type=pa.large_string())
-    kept = np.flatnonzero(np.asarray(pc.not_equal(pc.ascii_trim_whitespace(column), "")))
-    blank = len(lines) - len(kept) - (lines[-1] == "")  # what follows the last line's end is no line
-    mark = content.startswith(codecs.BOM_UTF8)
-    return Lines(path, column.take(pa.array(kept)), kept + 1, carriage[kept], blank, mark)
 
 
 def _integers(lines: Lines, fields: pa.Array, width: int) -> np.ndarray:
@@ -116,13 +45,6 @@ def _counted(path: str | Path | Lines) -> Lines:
     return rest
 
 
-def columns(fields: pa.Array, width: int) -> list[pa.Array]:
-    """Columns, each of length ``L``, of lists that all hold ``width`` fields."""
-    flat = fields.flatten()
-    start = np.arange(0, len(flat), width)
-    return [flat.take(pa.array(start + column)) for column in range(width)]
-
-
 def read_names(path: str | Path | Lines) -> list[str]:
     """Names in order of their ids, from ``entity2id.txt`` or ``relation2id.txt``.
 
@@ -147,13 +69,6 @@ def read_names(path: str | Path | Lines) -> list[str]:
     return names.take(pa.array(np.argsort(ids))).to_pylist()
 
 
-def repeated(values: np.ndarray) -> np.ndarray:
-    """True at each value that occurred before, shape as ``values [L]``."""
-    again = np.ones(len(values), dtype=bool)
-    again[np.unique(values, return_index=True)[1]] = False
-    return again
-
-
 def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: int) -> np.ndarray:
     """Triples from ``train2id.txt`` and its like, whose columns are **h t r**.
 
@@ -165,7 +80,7 @@ def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: 
         return np.zeros((0, 3), dtype=np.int64)
     fields = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(lines.text))
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "write head, tail and relation, separated by a space or a tab")
+    fail_on_fields(lines, length, "write head, tail and relation, separated by a space or a tab")
     h, t, r = _integers(lines, fields.flatten(), 3).T
     for ids, size, kind in ((h, num_entities, "entity"), (t, num_entities, "entity"), (r, num_relations, "relation")):
         wrong = (ids < 0) | (ids >= size)
@@ -177,13 +92,6 @@ def read_id_triples(path: str | Path | Lines, num_entities: int, num_relations: 
                 f"columns are head, tail, relation; add the {kind} to {kind}2id.txt or remove the line",
             )
     return np.stack([h, r, t], axis=1)
-
-
-def _fail_on_fields(lines: Lines, length: np.ndarray, cure: str) -> None:
-    wrong = length != 3
-    if wrong.any():
-        found = int(length[wrong][0])
-        lines.fail_where(wrong, f"{found} field{'s' * (found != 1)}, expected 3: {{line}}", cure)
 
 
 @dataclass
@@ -228,7 +136,7 @@ def read_triples(path: str | Path | Lines) -> NamedTriples:
     lines = path if isinstance(path, Lines) else read_lines(path)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "separate head, relation and tail with tabs")
+    fail_on_fields(lines, length, "separate head, relation and tail with tabs")
     empty = np.asarray(pc.equal(fields.flatten(), "")).reshape(-1, 3).any(1)
     lines.fail_where(empty, "empty name: {line}", "give head, relation and tail")
     return NamedTriples(lines, *columns(fields, 3))
@@ -300,7 +208,7 @@ def read_entity_text(path: str | Path) -> EntityText:
     lines = read_lines(path)
     fields = pc.split_pattern(lines.text, "\t")
     length = np.asarray(pc.list_value_length(fields))
-    _fail_on_fields(lines, length, "write id, name and description, separated by tabs; the description may be empty")
+    fail_on_fields(lines, length, "write id, name and description, separated by tabs; the description may be empty")
     ids, names, descriptions = (pc.ascii_trim_whitespace(_unescape(column)) for column in columns(fields, 3))
     lines.fail_where(pc.equal(ids, ""), "empty id: {line}", "begin the line with the entity's id")
     lines.fail_where(

@@ -22,6 +22,9 @@ def carve(triples: np.ndarray, fraction: float, seed: int, keep_together: Keep =
 
     Returns:
         True for each triple taken, shape ``[E]``.
+
+    Raises:
+        ValueError: As :func:`split`.
     """
     return split(triples, (1 - fraction, fraction, 0.0), seed, keep_together)[1]
 
@@ -45,6 +48,9 @@ def split(
 
     Returns:
         Masks of train, validation and test, each ``[E]``; each triple is in one.
+
+    Raises:
+        ValueError: If triples are not ``[E, 3]``, shares do not add up to 1, or ``keep_together`` is unknown.
 
     Example:
         >>> line = np.array([[0, 0, 1], [1, 0, 2], [2, 0, 0], [1, 0, 0]])

@@ -45,11 +45,13 @@ def from_triples(
     entities: dict[str, int] = {}
     relations: dict[str, int] = {}
     columns = []
-    for part in parts:
+    for name, part in zip(("train", "valid", "test"), parts, strict=True):
         rows = []
         for number, triple in enumerate(part, start=1):
-            if len(triple) != 3 or not all(isinstance(name, str) and name for name in triple):
-                raise DataError(f"triple {number} is {triple!r}", cure="give three names: head, relation, tail")
+            # a text of three letters is no three names
+            named = not isinstance(triple, str) and all(isinstance(word, str) and word for word in triple)
+            if not named or len(triple) != 3:
+                raise DataError(f"{name} triple {number} is {triple!r}", cure="give three names: head, relation, tail")
             h, r, t = triple
             head = entities.setdefault(h, len(entities))
             rows.append((head, relations.setdefault(r, len(relations)), entities.setdefault(t, len(entities))))

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from mmkg.datasets.base import MultimodalKG
 from mmkg.datasets.emoji import ATTRIBUTION, render
+from mmkg.datasets.lines import Lines, columns, read_lines, repeated
 from mmkg.datasets.raw_graph import RawGraph
-from mmkg.datasets.readers import Lines, columns, read_lines, read_triples, repeated, vocabulary
+from mmkg.datasets.readers import read_triples, vocabulary
 from mmkg.errors import DataError
 
 HEADER = "id\tname\tdescription\tpicture"

@@ -49,7 +49,7 @@ def encode_images(
         absent: a warning says how many, and ``provenance["unreadable"]`` lists ``[path, reason]`` of each.
 
     Raises:
-        DataError: An argument is out of range.
+        DataError: An argument is out of range, or the encoder gave another shape than it says.
         NumericsError: The encoder gave a value that float16 cannot hold.
     """
     if len(regions) != 2 or min(regions) < 1 or batch_size < 1:

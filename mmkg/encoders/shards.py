@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -76,10 +75,10 @@ class ShardCache:
                 keys, values, note = self._read(path, rows_of.keys() - found)
             except FileNotFoundError:
                 continue  # another process removed it
-            except OSError as error:  # a file system's trouble is no proof of damage: leave the file alone
+            except (OSError, MemoryError) as error:  # the system's trouble is no proof of damage: leave the file alone
                 warnings.warn(f"{path}: cannot be read ({error}); its items are encoded anew", stacklevel=2)
                 continue
-            except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except Exception as error:  # a damaged zip raises anything: BadZipFile, NotImplementedError, RuntimeError
                 warnings.warn(f"{path}: damaged ({error}); removed, its items are encoded anew", stacklevel=2)
                 path.unlink(missing_ok=True)
                 continue

@@ -39,7 +39,8 @@ def encode_texts(
         Features with values ``[M, R, D]`` in float16 for the M entities that have text, zero where a row is padded.
 
     Raises:
-        DataError: An entity's text is no list of strings, or a number is out of range.
+        DataError: An entity's text is no list of strings, a number is out of range, or the encoder gave another shape
+            than it says.
         NumericsError: The encoder gave a value that float16 cannot hold.
     """
     if max_sentences < 1 or batch_size < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import torch
 
 
@@ -26,17 +27,13 @@ def idle_cores_only(device: torch.device | str | None = None) -> Iterator[int]:
     if before == 1 or (device is not None and torch.device(device).type != "cpu"):
         yield before
         return
-    torch.set_num_threads(max(1, min(before, round(_idle_cores(before)))))
+    torch.set_num_threads(max(1, min(before, round(_idle_cores()))))
     try:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 
 
-def _idle_cores(default: int) -> float:
+def _idle_cores() -> float:
     """How many cores nobody uses right now; looks for a tenth of a second."""
-    try:
-        import psutil  # comes with accelerate
-    except ImportError:
-        return default
     return sum(1 - busy / 100 for busy in psutil.cpu_percent(interval=0.1, percpu=True))

@@ -158,10 +158,11 @@ def _read_recipe(processor: Any, config: Any) -> dict[str, Any]:
     size = size or _height_width(getattr(config, "image_size", None))
     if size is None:
         raise DataError(f"{type(processor).__name__} does not say the input's size", cure="give another processor")
+    resample = getattr(processor, "resample", None)
     rescale, normalize = getattr(processor, "do_rescale", True), getattr(processor, "do_normalize", True)
     return {
         "size": size,
-        "resample": int(getattr(processor, "resample", None) or Image.Resampling.BILINEAR),
+        "resample": int(Image.Resampling.BILINEAR if resample is None else resample),  # 0 is NEAREST
         "scale": float(getattr(processor, "rescale_factor", 1 / 255)) if rescale else 1.0,
         "mean": [float(x) for x in processor.image_mean] if normalize else [0.0] * 3,
         "std": [float(x) for x in processor.image_std] if normalize else [1.0] * 3,

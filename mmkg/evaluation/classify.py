@@ -125,6 +125,10 @@ def triple_classification(
         ``accuracy``, ``precision``, ``recall``, ``f1``, ``triples`` (true and false ones) and
         ``relations_without_own_threshold``; and one row a relation of test: ``relation``, ``count``, ``accuracy``,
         ``threshold``, ``own_threshold``.
+
+    Raises:
+        ValueError: If a split is empty, or a triple cannot be corrupted, see :func:`corrupt`.
+        NumericsError: If a score is NaN or infinite.
     """
     if not len(test):
         raise ValueError("nothing to classify: the test split is empty")

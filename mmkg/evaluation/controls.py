@@ -30,13 +30,18 @@ class Control(torch.nn.Module):
 
     def score_tails(self, head_index: Tensor, rel_type: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores of candidate tails, ``[B, N]``; of the ids ``[K]`` if given, ``[B, K]``."""
-        scores = self.answers(Batch(head_index, rel_type, head_index), "tail")
+        scores = self._answers(Batch(head_index, rel_type, head_index), "tail")
         return scores if candidates is None else scores[:, candidates]
 
     def score_heads(self, rel_type: Tensor, tail_index: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores of candidate heads, ``[B, N]``; of the ids ``[K]`` if given, ``[B, K]``."""
-        scores = self.answers(Batch(tail_index, rel_type, tail_index), "head")
+        scores = self._answers(Batch(tail_index, rel_type, tail_index), "head")
         return scores if candidates is None else scores[:, candidates]
+
+    def _answers(self, batch: Batch, side: Side) -> Tensor:
+        # facts are no part of a module's state and do not follow it to a GPU
+        self.facts = self.facts.to(batch.relation.device)
+        return self.answers(batch, side)
 
 
 class Chance(Control):

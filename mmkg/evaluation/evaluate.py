@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pandas as pd
 import torch
@@ -73,7 +74,7 @@ def evaluate(
     """Filtered ranking of a split, grouped by side, relation category, degree in train and what else is given.
 
     Args:
-        model: A scorer, or one of PyG's KGE models.
+        model: A scorer, one of PyG's KGE models, or a control.
         data: Graph with ``edge_index``, ``edge_type``, ``train_mask``, ``val_mask``, ``test_mask``, ``num_nodes`` and
             ``num_relations``.
         split: "val" is filtered with train and validation facts (and true triples outside all splits), "test" with all,
@@ -85,6 +86,9 @@ def evaluate(
         present: For each modality whether each entity has it, shape ``[N]``, for groupings.
         memory_mb: Memory for the scores of one block of questions, in MiB.
         progress: Whether to show a bar.
+
+    Returns:
+        Ranks of the split's triples, and what they can be grouped by.
 
     Raises:
         DataError: If the split is unknown or has no triples, or none is left.
@@ -102,7 +106,7 @@ def evaluate(
         if not len(triples):
             raise DataError(f"each {split} triple holds something unseen in train", cure="keep them, or split anew")
     facts = Facts.from_data(data, FILTERS[split])
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers()), triples).device  # a control has no parameters
     ranks = rank(model, triples.to(device), facts, sides=sides, memory_mb=memory_mb, progress=progress)
     category = relation_categories(data.edge_index[:, train], data.edge_type[train], int(data.num_relations)).category
     degree = torch.bincount(data.edge_index[:, train].flatten(), minlength=int(data.num_nodes))  # [N]

@@ -97,6 +97,9 @@ def breakdown(ranks: Ranks, groups: Mapping[str, Tensor | Sequence], rule: str =
     Returns:
         One row for each grouping and label: ``grouping, label, count, mrr, mr, hits@1, hits@3, hits@10, amri``. Labels
         that begin with a number come in the order of numbers.
+
+    Raises:
+        ValueError: If a grouping has not one label a rank.
     """
     rows = []
     for grouping, labels in groups.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -33,13 +34,20 @@ def top_k(
     """The ``k`` best answers to one question.
 
     Args:
-        model: A scorer, or one of PyG's KGE models.
+        model: A scorer, one of PyG's KGE models, or a control.
         anchor: Id of the given entity: the head when ``side`` is "tail".
         relation: Id of the relation.
         side: The side asked for.
         k: How many answers, at least 1; fewer come back where fewer entities are left.
         facts: Known facts.
         include_known: Whether known facts may be among the answers; if not, only new ones are.
+
+    Returns:
+        The answers, on the CPU.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite.
+        ValueError: If k is below 1.
     """
     given, r = (torch.tensor([x], device=_device(model)) for x in (anchor, relation))
     return top_k_each(model, given, r, side, k, facts, include_known=include_known)[0]
@@ -59,7 +67,7 @@ def top_k_each(
     """The ``k`` best answers to each of many questions; see :func:`top_k`. Ties come in the order of ids.
 
     Args:
-        model: A scorer, or one of PyG's KGE models.
+        model: A scorer, one of PyG's KGE models, or a control.
         anchor: Ids of the given entities, shape ``[B]``, on the model's device.
         relation: Ids of the relations, shape ``[B]``.
         side: The side asked for.
@@ -68,8 +76,12 @@ def top_k_each(
         include_known: Whether known facts may be among the answers.
         memory_mb: Memory for the scores of one block of questions, in MiB.
 
+    Returns:
+        The answers to each question, in their order, on the CPU.
+
     Raises:
         NumericsError: If a score is NaN or infinite.
+        ValueError: If k is below 1.
     """
     if k < 1:
         raise ValueError(f"k is {k}, must be at least 1")
@@ -95,9 +107,19 @@ def top_k_each(
 def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: Facts) -> dict[str, float | bool]:
     """Score of one triple and where it stands among all candidates of its two questions.
 
+    Args:
+        model: A scorer, or one of PyG's KGE models.
+        head: Id of the head.
+        relation: Id of the relation.
+        tail: Id of the tail.
+        facts: Known facts; other answers among them are no rivals.
+
     Returns:
         ``score``, ``known``, and for each side ``percentile_<side>``: the share (in percent) of the entities not known
         as answers that score below it, ties counting half.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite.
     """
     triple = [torch.tensor([x], device=_device(model)) for x in (head, relation, tail)]
     batch, facts = Batch(*triple), facts.to(_device(model))
@@ -117,4 +139,4 @@ def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: 
 
 
 def _device(model: torch.nn.Module) -> torch.device:
-    return next(model.parameters()).device
+    return next(chain(model.parameters(), model.buffers()), torch.empty(0)).device  # a control has no parameters

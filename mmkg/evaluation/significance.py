@@ -37,6 +37,9 @@ def bootstrap(
 
     Returns:
         One row a metric (``mrr``, ``mr``, ``hits@k``): ``value``, ``low``, ``high``.
+
+    Raises:
+        ValueError: If there are no ranks, no samples, or the level is no share.
     """
     if samples < 1 or not 0 < level < 1:
         raise ValueError(f"samples {samples}, level {level}: expected at least 1, and a share between 0 and 1")

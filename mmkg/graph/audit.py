@@ -123,6 +123,9 @@ def audit(
         min_support: The same. Relations with fewer pairs are not judged.
         leak: Share of a split's triples, given away by trivial rules, from which this is called a problem.
 
+    Raises:
+        DataError: If the graph is one split's view, an id is out of range, or features are of another graph.
+
     Example:
         >>> from torch_geometric.data import Data
         >>> data = Data(edge_index=torch.tensor([[0, 1, 0], [1, 0, 1]]), edge_type=torch.tensor([0, 0, 0]), num_nodes=2)

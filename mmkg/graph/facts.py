@@ -55,6 +55,9 @@ class Facts:
                 a boolean ``<split>_mask [E]`` for each split. Triples that a split policy set aside lie in
                 ``data.extra_filter [3, X]`` and join whenever a split other than train is asked for.
             splits: Names out of "train", "val" and "test".
+
+        Returns:
+            The facts, on the device of the graph.
         """
         keep = torch.zeros_like(data.edge_type, dtype=torch.bool)
         for split in splits:

@@ -46,6 +46,9 @@ class GuidedLinker:
             side: The side of the relation that the mentioned entity is at; of relations that have an embedding for each
                 side, that one is taken.
 
+        Returns:
+            Scores, shape ``[n, N]``; -1 where mention and entity share no modality.
+
         Raises:
             ValueError: If there is not one relation a mention, or a mention has what the sampler does not look at.
         """
@@ -102,6 +105,9 @@ def neighbour_evidence(model: Scorer, relation: Tensor, neighbour: Tensor, side:
         relation: Ids, shape ``[n]``.
         neighbour: Ids of the known entity at the other side, shape ``[n]``.
         side: The side of the mentioned entity.
+
+    Returns:
+        Log-probabilities, shape ``[n, N]``, which sum to 1 over each row.
     """
     if side == "tail":
         return model.score_tails(neighbour, relation).log_softmax(1)
@@ -116,6 +122,12 @@ def with_evidence(scores: Tensor, evidence: Tensor, temperature: float = 0.05, w
         evidence: What :func:`neighbour_evidence` says, shape ``[n, N]``.
         temperature: Of the similarities, above 0.
         weight: Of the evidence.
+
+    Returns:
+        Scores, shape ``[n, N]``, for :func:`mmkg.linking.link_ranks`.
+
+    Raises:
+        ValueError: If the temperature is not above 0.
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}, must be above 0")

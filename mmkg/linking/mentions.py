@@ -40,16 +40,19 @@ class Mentions:
 
 
 def has_rows(features: Features) -> Tensor:
-    """Whether each entity has at least one real row, ``[N]``."""
-    ids = torch.arange(len(features.row))
+    """Whether each entity has at least one real row, ``[N]``, on the device of the features' rows."""
+    ids = torch.arange(len(features.row), device=features.row.device)
     return torch.cat([features.row_mask(part).any(1) for part in ids.split(AT_ONCE)])
 
 
 def unit_means(features: Features) -> tuple[Tensor, Tensor]:
-    """Means over real rows at unit length ``[N, D]``, zero where there is none, and whether there is one ``[N]``."""
-    vectors = []
-    for ids in torch.arange(len(features.row)).split(AT_ONCE):
+    """Means over real rows at unit length ``[N, D]``, zero where there is none, and whether there is one ``[N]``.
+
+    Both lie on the device of the features' rows.
+    """
+    vectors, has = [], []
+    for ids in torch.arange(len(features.row), device=features.row.device).split(AT_ONCE):
         values, mask = features.gather(ids)  # [n, R, D], [n, R]
-        values = values.masked_fill(~mask[..., None], 0.0)  # padding may hold anything
         vectors.append(F.normalize(values.sum(1), dim=1))  # [n, D], a sum for a mean: the length is lost anyway
-    return torch.cat(vectors), has_rows(features)
+        has.append(mask.any(1))
+    return torch.cat(vectors), torch.cat(has)

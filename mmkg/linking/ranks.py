@@ -27,5 +27,5 @@ def link_ranks(scores: Tensor, answer: Tensor) -> Ranks:
         raise ValueError("NaN among the scores: no rank can be given")
     target = scores.gather(1, answer[:, None])  # [n, 1]
     above, level = (scores > target).sum(1), (scores >= target).sum(1)  # [n], [n], itself among the latter
-    number = torch.arange(len(scores))
+    number = torch.arange(len(scores), device=scores.device)
     return Ranks(above + 1, level, torch.full_like(above, scores.shape[1]), torch.ones_like(above), number)

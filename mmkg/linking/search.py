@@ -45,7 +45,7 @@ def nearest(query: Tensor, table: Tensor, k: int) -> tuple[Tensor, Tensor]:
             scores, ids = best, torch.cat([ids, ours], 1).gather(1, place)  # earlier rows stand first among equals
         found.append((scores, ids))
     if not found:
-        return query.new_zeros(0, k), torch.zeros(0, k, dtype=torch.long)
+        return query.new_zeros(0, k), torch.zeros(0, k, dtype=torch.long, device=query.device)
     return torch.cat([s for s, _ in found]), torch.cat([i for _, i in found])
 
 

@@ -96,6 +96,9 @@ class NegativeSampler(torch.nn.Module, ABC):
             side: The side to replace.
             facts: Known triples; in training those of the train split only.
             generator: Source of randomness.
+
+        Returns:
+            What :meth:`sample` takes back, or None.
         """
         return None
 

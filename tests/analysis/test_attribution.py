@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from census_world import Cached, hand_made, mmrns, trainer
@@ -32,6 +33,17 @@ def test_falls_by_hand():
     assert found.negatives[2, "image"] == 1
 
 
+def test_a_probability_of_zero_has_no_fall():
+    rows = [
+        {"probability": 0.0, "without_image": 0.0, "without_text": 0.1},
+        {"probability": 0.4, "without_image": 0.1, "without_text": 0.4},
+    ]
+    found = attribution(hand_made(rows), ()).set_index("modality")
+    assert found.negatives.to_dict() == {"image": 1, "text": 1}
+    assert found.fall.to_dict() == pytest.approx({"image": 0.75, "text": 0.0})
+    assert found.decisive.to_dict() == {"image": 1.0, "text": 0.0}
+
+
 def test_other_samplers_tell_of_no_modality():
     with pytest.raises(DataError, match=r"the sampler tells of no modality. Cure: take a census of MMRNS"):
         attribution(hand_made([{}]))
@@ -59,6 +71,10 @@ def test_attribution_of_given_negatives(seeing, pool):
     found = attribute(sampler, model, table, train, batch_size=4)
     assert found.index.equals(table.index)
     np.testing.assert_allclose(found.probability, table.probability, rtol=1e-4)
+    alike = attribute(sampler, model, table.set_axis([0] * len(table)), train, batch_size=4)  # one index for all rows
+    pd.testing.assert_frame_equal(alike.reset_index(drop=True), found.reset_index(drop=True))
+    with pytest.raises(DataError, match=r"side 'left'. Cure: choose head or tail"):
+        attribute(sampler, model, table.assign(side="left"), train)
     # the direct way: the same sampler once it can no longer see the modality
     for name in ("structure", "image"):
         blind = copy.deepcopy(sampler)

@@ -1,5 +1,6 @@
 """Hard negatives of a sampler on a small graph, as a table and as a picture."""
 
+import matplotlib
 import pandas as pd
 import pytest
 import torch
@@ -66,8 +67,37 @@ def test_the_picture_is_drawn(kin, table, tmp_path):
         assert len(image.convert("RGB").getcolors(10**6)) > 50
 
 
+def test_grey_pictures_are_grey_and_unreadable_ones_stop_nothing(kin, table, tmp_path):
+    rows, names = table[0].head(3), (kin.entity_names, kin.relation_names)
+    grey = Image.linear_gradient("L").resize((20, 20))
+    files = {kind: tmp_path / f"{kind}.png" for kind in ("L", "RGB")}
+    drawn = {}
+    for kind, file in files.items():
+        grey.convert(kind).save(file)
+        with Image.open(draw_negatives(rows, *names, lambda _, f=file: f, tmp_path / "out.png", dpi=60)) as image:
+            drawn[kind] = image.convert("RGB").tobytes()
+    assert drawn["L"] == drawn["RGB"]
+    files["L"].write_bytes(b"no picture")
+    assert draw_negatives(rows, *names, lambda _: files["L"], tmp_path / "out.png", dpi=60).stat().st_size > 0
+
+
+def test_drawing_leaves_matplotlib_as_it_was(kin, table, tmp_path):
+    before = matplotlib.get_backend()
+    matplotlib.use("svg")
+    try:
+        draw_negatives(table[0].head(2), kin.entity_names, kin.relation_names, lambda _: None, tmp_path / "out.png")
+        assert matplotlib.get_backend() == "svg"
+    finally:
+        matplotlib.use(before)
+    with pytest.raises(DataError, match="no negatives to draw"):
+        draw_negatives(table[0].head(0), kin.entity_names, kin.relation_names, lambda _: None, tmp_path / "out.png")
+
+
 def test_spread_takes_triples_from_all_over():
     triples = torch.arange(30).reshape(10, 3)
+    assert spread(triples, 6)[-1].tolist() == [24, 25, 26]  # not the first six
+    assert torch.equal(spread(triples, 12), triples)
+    assert spread(triples[:0], 2).shape == (0, 3)
     assert spread(triples, 2)[:, 0].tolist() == [0, 15]
     pictured = torch.zeros(31, dtype=torch.bool)
     pictured[[3, 5, 9, 11, 12]] = True

@@ -125,6 +125,11 @@ def test_a_graph_too_thin_says_what_to_do():
         hold_out(graph([(i, 0, i + 1) for i in range(8)]), 0.5)
 
 
+def test_a_fraction_of_nobody_says_so():
+    with pytest.raises(DataError, match=r"fraction 0.1 of 3 entities is none. Cure: give a larger fraction"):
+        hold_out(graph([(0, 0, 1), (1, 0, 2)]), 0.1)
+
+
 def test_an_unknown_part():
     with pytest.raises(DataError, match="choose one of val, test"):
         hold_out(dense(), 0.3).questions("train")

@@ -199,3 +199,26 @@ def test_one_set_in_both_formats(root):
         save(root / f"DB15K/features/image_clip{suffix}", marked(1, 2), NAMES[:1])
     with pytest.raises(DataError, match=r"image_clip\.npy and image_clip\.safetensors are both there\. Cure: keep one"):
         DB15K(root)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_an_array_without_rows_is_nobodys(tmp_path, suffix):
+    path = save(tmp_path / f"image{suffix}", torch.zeros(0, 2, 4), [])
+    features = read_array(path, [["a"], ["b"]], progress=False)
+    assert features.shape == (0, 2, 4)
+    assert features.row.tolist() == [-1, -1]
+    assert features.provenance["rows_without_content"] == 0
+
+
+@pytest.mark.parametrize("name", ["日本", "ü_2", "🙂"])
+def test_a_set_of_any_name_is_taken_over_once(tmp_path, name):
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "triples.tsv").write_text("a\tr\tb\n")
+    save(tmp_path / "g" / "features" / f"image_{name}.npy", marked(2, 4), ["a", "b"])
+    dataset = MultimodalFolder(tmp_path / "g", image=name, log=False)
+    assert dataset[0].image[:, 0, 0].tolist() == [1.0, 2.0]
+    (stored,) = (tmp_path / "g" / "processed" / "features").glob("*.npy")
+    age = stored.stat().st_mtime_ns
+    again = MultimodalFolder(tmp_path / "g", image=name, log=False)
+    assert again[0].image[:, 0, 0].tolist() == [1.0, 2.0]
+    assert stored.stat().st_mtime_ns == age

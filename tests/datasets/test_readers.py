@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmkg.datasets.lines import read_lines
 from mmkg.datasets.readers import (
     oddities,
     read_entity_text,
     read_id_triples,
-    read_lines,
     read_names,
     read_triples,
     vocabulary,
@@ -89,6 +89,14 @@ def test_the_first_of_several_bad_lines_is_named_and_the_others_counted(tmp_path
 def test_not_utf8(tmp_path):
     (tmp_path / "f").write_bytes(b"a\tr\tb\nZ\xfcrich\tr\tb\n")
     with pytest.raises(DataError, match=r"f, line 2: not UTF-8: b'\\xfcric'. Cure: save the file as UTF-8"):
+        read_triples(tmp_path / "f")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_where_it_is_not_utf8(tmp_path, mark, end):
+    (tmp_path / "f").write_bytes(mark + f"a\tr\tb{end}".encode() + b"\xfcb\tr\tb")
+    with pytest.raises(DataError, match=r"f, line 2: not UTF-8: b'\\xfcb\\tr'"):
         read_triples(tmp_path / "f")
 
 

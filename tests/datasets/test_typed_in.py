@@ -25,6 +25,8 @@ def test_splits_and_names():
         ([("a", "r", "b"), ("a", "r")], {}, r"triple 2 is \('a', 'r'\). Cure: give three names"),
         ([("a", "", "b")], {}, "triple 1 is"),
         ([("a", "r", 3)], {}, "triple 1 is"),
+        (["abc"], {}, "train triple 1 is 'abc'"),
+        ([("a", "r", "b")], {"valid": [("a", "r")]}, "valid triple 1 is"),
         ([("a", "r", "b")], {"descriptions": {"z": "?"}}, "description of 'z'"),
     ],
 )

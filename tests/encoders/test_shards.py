@@ -1,9 +1,11 @@
 """The cache: damage, other processes, half-written files."""
 
 import os
+import random
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,22 @@ def test_a_damaged_shard_is_noticed_and_its_items_are_encoded_anew(tmp_path, dam
     with pytest.warns(UserWarning, match=shard.name):
         assert filled(tmp_path, CONTENTS[:8]) == CONTENTS[:5]
     assert filled(tmp_path, CONTENTS[:8]) == []  # and it is whole again, without a warning
+
+
+def test_no_spoiled_byte_ends_a_run(tmp_path):
+    filled(tmp_path, CONTENTS[:2])
+    (shard,) = new_cache(tmp_path).folder.glob("*.npz")
+    sound, chance, out = shard.read_bytes(), random.Random(0), np.zeros((2, *SHAPE), np.float16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(300):  # among the bytes are flags of encryption and numbers of compression methods
+            spoiled = bytearray(sound)
+            spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
+            shard.write_bytes(spoiled)
+            cache = new_cache(tmp_path)
+            rows = {cache.key(content): [row] for row, content in enumerate(CONTENTS[:2])}
+            for key in cache.load(rows, out):
+                assert np.array_equal(out[rows[key][0]], item(CONTENTS[rows[key][0]]))
 
 
 def test_a_shard_that_cannot_be_opened_is_left_alone(tmp_path, monkeypatch):

@@ -165,3 +165,14 @@ def test_a_folder_without_processor_or_model(tmp_path):
 def test_unknown_models_say_what_to_do(model):
     with pytest.raises(DataError, match="folder of a saved model"):
         VisionEncoder(model, "cpu")
+
+
+def test_a_processor_that_takes_the_nearest_pixel_is_obeyed(pictures):
+    class Nearest(Recipe):
+        resample = 0  # Pillow's number of "nearest" is no lack of one
+
+    model = random_model("ViT")
+    given = VisionEncoder(model, "cpu", processor=Nearest()).preprocess(pictures[0])
+    pixels = np.asarray(pictures[0].resize((56, 56), Image.Resampling.NEAREST), dtype=np.float32) / 255
+    expected = (pixels - np.float32(Recipe.image_mean)) / np.float32(Recipe.image_std)  # [56, 56, 3]
+    assert torch.allclose(given, torch.from_numpy(expected).permute(2, 0, 1), atol=1e-6)

@@ -6,7 +6,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkg.evaluation import Chance, NearestNeighbour, RelationFrequency, RelationMean, controls, rank
+from mmkg.evaluation import (
+    Chance,
+    NearestNeighbour,
+    RelationFrequency,
+    RelationMean,
+    controls,
+    evaluate,
+    rank,
+    top_k,
+)
 from mmkg.graph import Facts
 
 N, R = 6, 3
@@ -24,6 +33,25 @@ def test_frequency_counts_answers():
     scores = RelationFrequency(FACTS).score_tails(ids(5, 5), ids(0, 1))
     assert scores.tolist() == [[0, 0, 0, 2, 1, 0], [0, 0, 0, 0, 0, 1]]
     assert RelationFrequency(FACTS).score_heads(ids(0), ids(5)).tolist() == [[1, 2, 0, 0, 0, 0]]
+
+
+def test_facts_follow_the_questions(monkeypatch):
+    asked = []
+    monkeypatch.setattr(Facts, "to", lambda facts, device: asked.append(device) or facts)
+    control = RelationFrequency(FACTS)
+    control.score_tails(ids(5), ids(0))
+    control.score_heads(ids(0), ids(5))
+    assert asked == [torch.device("cpu")] * 2
+
+
+def test_controls_are_evaluated_and_asked_as_scorers_are(kin):
+    train = Facts.from_data(kin)
+    found = evaluate(RelationFrequency(train), kin, "val")
+    triples = torch.stack([kin.edge_index[0], kin.edge_type, kin.edge_index[1]], dim=1)[kin.val_mask]
+    expected = rank(RelationFrequency(train), triples, Facts.from_data(kin, ("train", "val")))
+    assert torch.equal(found.ranks.pessimistic, expected.pessimistic)
+    # 0's own answer to relation 0 is left out; of all others, each of which answers once, the first
+    assert top_k(RelationFrequency(train), 0, 0, "tail", 1, train).scores.tolist() == [1.0]
 
 
 def test_mean_of_known_answers():

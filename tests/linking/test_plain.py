@@ -40,6 +40,13 @@ def test_ranks_with_ties():
         link_ranks(torch.ones(2, 3), torch.tensor([0]))
 
 
+def test_everything_follows_the_features_device():
+    mentions = Mentions({"text": features([[[0.0, 9.0]], [[1.0, 1.0]]])})
+    with torch.device("meta"):  # a new tensor that names no device would lie there
+        ranks = link_ranks(PlainLinker({"text": TEXT}).scores(mentions), torch.tensor([1, 2], device="cpu"))
+    assert {x.device.type for x in vars(ranks).values()} == {"cpu"}
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="no features to link by"):
         PlainLinker({})
