@@ -12,11 +12,14 @@ from mmkg.cli.options import OBJECTIVE_NAMES, SAMPLER_NAMES, SCORER_NAMES, Json,
 from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
+FUSE_WITH = "image,text"
+
 
 def train(
     dataset: Name,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write; runs/DATASET-SCORER-SAMPLER-SEED if not given.")
+        Path | None,
+        typer.Option(help="Folder to write; if not given, runs/DATASET-SCORER-SAMPLER (or OBJECTIVE)-SEED."),
     ] = None,
     root: Root = "datasets",
     scorer: Annotated[
@@ -28,7 +31,7 @@ def train(
         typer.Option(help=one_of(SAMPLER_NAMES), autocompletion=begins(SAMPLER_NAMES)),
     ] = "mmrns",
     sampler_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, of a sampler other than mmrns; may be given several times.")
+        list[str] | None, typer.Option(help="NAME=VALUE, what else the sampler takes; may be given several times.")
     ] = None,
     objective: Annotated[
         str,
@@ -53,7 +56,8 @@ def train(
     fusion: Annotated[
         str | None, typer.Option(help="Make pictures and texts part of the embeddings: linear, gated or back_fill.")
     ] = None,
-    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = "image,text",
+    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = FUSE_WITH,
+    epsilon: Annotated[float, typer.Option(help="Temperature of MMRNS's draws at the first step.")] = 10.0,
     gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
     steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train triples, instead of steps.")] = None,
@@ -97,13 +101,15 @@ def train(
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
-    from mmkg.training import TrainConfig, process_number
+    from mmkg.training import OBJECTIVES, TrainConfig, process_number
 
+    if fusion is None and fuse_with != FUSE_WITH:
+        raise DataError(f"fuse-with {fuse_with} and no fusion", cure="add --fusion linear, or leave it out")
     if validate_every is None:
         validate_every = 0 if refit else 500 if epochs is None else 5
     given |= {"validate_every": validate_every, "checkpoint_every": 500 if epochs is None else 5, "name": sampler}
     given |= {"options": {} if split_policy is None else {"split_policy": split_policy}}
-    given |= {"memory_mb": pool_memory if pool_memory in (None, "auto") else float(pool_memory)}
+    given |= {"memory_mb": _mebibytes(pool_memory)}
 
     def settings(kind: type, *but: str) -> dict:
         return {f.name: given[f.name] for f in fields(kind) if f.name in given and f.name not in but}
@@ -113,7 +119,8 @@ def train(
         sampler=SamplerConfig(**settings(SamplerConfig, "options"), options=options_of(sampler_option or [])),
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
-    folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
+    against = sampler if objective not in OBJECTIVES or config.draws_negatives else objective
+    folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{against}-{seed}"
     callbacks: list[Any] = []
     if census or census_every is not None:
         from mmkg.analysis import Census
@@ -129,6 +136,14 @@ def train(
         return  # the first of several processes tells
     result = {"run": str(folder)} | (run.evaluate("val") if validate_every else {})
     print_evaluation(result, json)
+
+
+def _mebibytes(word: str | None) -> float | str | None:
+    """The memory of the pool: a number, ``auto`` or None."""
+    try:
+        return word if word in (None, "auto") else float(word)
+    except ValueError:
+        raise DataError(f"pool-memory {word!r}", cure="give MiB, or auto") from None
 
 
 def options_of(words: list[str]) -> dict:

@@ -49,7 +49,10 @@ def from_triples(
         rows = []
         for number, triple in enumerate(part, start=1):
             if len(triple) != 3 or not all(isinstance(name, str) and name for name in triple):
-                raise DataError(f"triple {number} is {triple!r}", cure="give three names: head, relation, tail")
+                raise DataError(
+                    f"triple {number} is {triple!r}",
+                    cure="give three names: head, relation, tail; for a DataFrame, see from_pandas",
+                )
             h, r, t = triple
             head = entities.setdefault(h, len(entities))
             rows.append((head, relations.setdefault(r, len(relations)), entities.setdefault(t, len(entities))))

@@ -77,7 +77,7 @@ def encode_images(
             keys = [key for key, _ in batch if key not in bad]
             values = np.empty((0, count, encoder.dim), np.float16)
             if keys:
-                patches = encoder.encode([picture for key, picture in batch if key not in bad])  # [b, H, W, D]
+                patches = torch.as_tensor(encoder.encode([p for key, p in batch if key not in bad]))  # [b, H, W, D]
                 _check_grid(patches.shape, len(keys), encoder, shards)
                 pooled = pool_patches(patches, regions)  # [b, R, D]
                 seen = [paths_of[key][0] for key in keys]

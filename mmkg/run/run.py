@@ -275,7 +275,8 @@ class Run:
         """
         if relation is None or (head is None and tail is None):
             raise DataError(
-                "a question needs a relation and a head, a tail, or both", cure="give --relation and --head"
+                "a question needs a relation and a head, a tail, or both",
+                cure="give relation and head, or relation and tail",
             )
         r = find_relation(self.data, relation)
         h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))

@@ -270,6 +270,13 @@ def test_bad_settings_leave_nothing_behind(config, tmp_path, changes, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_paths_are_kept_as_text(tmp_path):
+    config = RunConfig(dataset=tmp_path / "mine", root=tmp_path)
+    assert (config.dataset, config.root) == (str(tmp_path / "mine"), str(tmp_path))
+    with pytest.raises(DataError, match=r"dataset is a list. Cure: give a name or the path of a folder"):
+        RunConfig(dataset=["worldmoji"])
+
+
 def test_folders_are_not_overwritten(config, trained, tmp_path):
     with pytest.raises(DataError, match="holds a run already"):
         Run.train(trained.config, trained.folder, progress=False)
