@@ -109,7 +109,8 @@ def encode_images(
         lost = sum(file in reasons for file in files)
         file, reason = next(iter(reasons.items()))
         warnings.warn(
-            f"{len(reasons)} pictures cannot be read, {lost} of {len(files)} entities count as without a picture; "
+            f"{len(reasons)} picture{'s' * (len(reasons) != 1)} cannot be read, {lost} of {len(files)} entities "
+            f"count{'s' * (lost == 1)} as without a picture; "
             f"all are listed in provenance['unreadable'], the first: {file} ({reason})",
             stacklevel=2,
         )

@@ -252,7 +252,7 @@ def test_pictures_are_encoded_and_those_that_change_anew(tmp_path):
         Image.new("RGB", (14, 14), (i, 0, 0)).save(images / f"E{i:02}.bmp")
     (images / "e01.bmp").write_bytes((images / "E00.bmp").read_bytes()[:40])  # cut short
     encoder = FakePictureEncoder()
-    with pytest.warns(UserWarning, match="1 pictures cannot be read, 1 of 40 entities count as without a picture"):
+    with pytest.warns(UserWarning, match="1 picture cannot be read, 1 of 40 entities counts as without a picture"):
         features = load(folder).encode_images(encoder, (1, 1), batch_size=8)
     assert features.shape == (20, 1, 3)
     assert features.provenance["unreadable"][0][0] == str(images / "e01.bmp")
