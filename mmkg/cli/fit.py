@@ -140,8 +140,10 @@ def train(
 
 def _mebibytes(word: str | None) -> float | str | None:
     """The memory of the pool: a number, ``auto`` or None."""
+    if word is None or word == "auto":
+        return word
     try:
-        return word if word in (None, "auto") else float(word)
+        return float(word)
     except ValueError:
         raise DataError(f"pool-memory {word!r}", cure="give MiB, or auto") from None
 

@@ -62,6 +62,10 @@ class Run:
         self.model, self.sampler, self.best_step = model, sampler, best_step
         self.data = dataset.topology
 
+    def __repr__(self) -> str:
+        against = self.config.sampler.name if self.config.draws_negatives else self.config.objective
+        return f"Run({str(self.folder)!r}: {self.config.scorer}, {against}, {self.dataset})"
+
     @classmethod
     def train(
         cls,

@@ -27,6 +27,7 @@ def same_weights(a, b):
 def test_a_loaded_run_is_the_trained_one(trained):
     loaded = Run.load(trained.folder, sampler=True, progress=False)
     assert loaded.config == trained.config
+    assert repr(loaded) == f"Run({str(trained.folder)!r}: rotate, mmrns, {trained.dataset})"
     assert same_weights(loaded.model, trained.model)
     assert same_weights(loaded.sampler, trained.sampler)
     assert loaded.evaluate("val")["metrics"] == trained.evaluate("val")["metrics"]
