@@ -7,7 +7,8 @@
 Reads WN18RR from datasets/WN18RR, from a folder named by MMKG_RAW, or from the web.
 
 Expected: a test MRR of 0.486 (seed 0; validation 0.463, filtered without test facts), by a refit on train and
-validation for 24 epochs; 0.470 (seed 0, train alone) by RotatE, see experiments/README.md. An epoch takes 95 seconds of one core of an AMD EPYC (Zen 4), 24 epochs about 40 minutes.
+validation for 24 epochs; 0.470 (seed 0, train alone) by RotatE, see experiments/README.md. An epoch
+of the recipe takes 95 seconds of one core of an AMD EPYC (Zen 4), 24 epochs about 40 minutes.
 """
 
 from __future__ import annotations

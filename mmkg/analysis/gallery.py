@@ -230,7 +230,8 @@ def _fitted(
         more.append(f"{len(pictures.left_out)} pictures are left out to stay within {limit / 1e6:g} MB.")
     if pictures.unreadable:
         name, reason = next(iter(pictures.unreadable.items()))
-        more.append(f"{len(pictures.unreadable)} pictures cannot be read, such as {name.name}: {reason}.")
+        count = len(pictures.unreadable)
+        more.append(f"{count} picture{'s' * (count != 1)} cannot be read, such as {name.name}: {reason}.")
     html = page(questions, pictures, more)
     if pages.size(html) > limit:
         cure = "allow more with max_mb, or ask for fewer negatives"

@@ -21,7 +21,7 @@ def datasets(root: Root = "datasets", json: Json = False) -> None:
 
     rows = []
     for name, kind in DATASETS.items():
-        about = next(line.strip() for line in (kind.__doc__ or "").splitlines() if line.strip())
+        about = next(line.strip() for line in (kind.__doc__ or "").splitlines() if line.strip()).replace("``", "")
         ready = any((Path(root) / kind.folder / "processed").glob("graph*.pt"))
         rows.append({"name": name, "class": f"mmkg.datasets.{kind.__name__}", "processed": ready, "about": about})
     if json:

@@ -23,11 +23,14 @@ from mmkg.cli.options import (
 from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
+FUSE_WITH = "image,text"
+
 
 def train(
     dataset: Name,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write; runs/DATASET-SCORER-SAMPLER-SEED if not given.")
+        Path | None,
+        typer.Option(help="Folder to write; if not given, runs/DATASET-SCORER-SAMPLER (or OBJECTIVE)-SEED."),
     ] = None,
     root: Root = "datasets",
     scorer: Annotated[
@@ -65,7 +68,8 @@ def train(
     fusion: Annotated[
         str | None, typer.Option(help="Make pictures and texts part of the embeddings: linear, gated or back_fill.")
     ] = None,
-    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = "image,text",
+    fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = FUSE_WITH,
+    epsilon: Annotated[float, typer.Option(help="Temperature of MMRNS's draws at the first step.")] = 10.0,
     gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
     steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train triples, instead of steps.")] = None,
@@ -117,8 +121,10 @@ def train(
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
-    from mmkg.training import TrainConfig, process_number
+    from mmkg.training import OBJECTIVES, TrainConfig, process_number
 
+    if fusion is None and fuse_with != FUSE_WITH:
+        raise DataError(f"fuse-with {fuse_with} and no fusion", cure="add --fusion linear, or leave it out")
     if validate_every is None:
         validate_every = 0 if refit else 500 if epochs is None else 5
     given |= {"validate_every": validate_every, "checkpoint_every": 500 if epochs is None else 5, "name": sampler}
@@ -137,7 +143,8 @@ def train(
         sampler=SamplerConfig(**settings(SamplerConfig, "options"), options=options_of(sampler_option or [])),
         train=TrainConfig(**settings(TrainConfig, "memory_mb")),
     )
-    folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{sampler}-{seed}"
+    against = sampler if objective not in OBJECTIVES or config.draws_negatives else objective
+    folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{against}-{seed}"
     callbacks = [census_of(config, folder, census_every, resume)] if census or census_every is not None else []
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks, track=track or ())
     if process_number():

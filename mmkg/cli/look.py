@@ -45,6 +45,8 @@ def negatives(
     if picture is not None:
         caption = getattr(loaded.dataset, "attribution", "")
         draw_negatives(table, *names, loaded.dataset.image_path, picture, caption=caption)
+        if not json:
+            typer.echo(picture)
 
 
 def gallery(

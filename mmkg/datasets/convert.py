@@ -47,6 +47,8 @@ def from_pandas(
         >>> data.entity_names, data.edge_index.tolist()
         (['Paris', 'France', 'Rome', 'Italy'], [[0, 2], [1, 3]])
     """
+    if not hasattr(df, "columns"):
+        raise DataError(f"a {type(df).__name__} is no table", cure="give a DataFrame; for a list, see from_triples")
     for column in (head, relation, tail):
         if list(df.columns).count(column) != 1:
             there = ", ".join(map(repr, df.columns))

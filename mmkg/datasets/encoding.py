@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmkg import __version__
 from mmkg.datasets.feature_files import FeatureFiles
+from mmkg.errors import DataError
 from mmkg.types import Features
 
 BUNDLED = f"bundled with mmkg {__version__}"
@@ -80,7 +81,13 @@ def encoded_sentences(features: Features | None, label: str, description: str) -
 
 def _identity(encoder) -> str:
     """What tells encoders apart. The bundled one is named by version: its weights need not be loaded to look it up."""
-    return BUNDLED if encoder is None else encoder.fingerprint
+    if encoder is None:
+        return BUNDLED
+    if missing := [name for name in ("name", "dim", "fingerprint", "encode") if not hasattr(encoder, name)]:
+        told = repr(encoder) if isinstance(encoder, str) else f"a {type(encoder).__name__}"
+        cure = "give an object that has them; for a model of the Hugging Face hub, VisionEncoder or SentenceEncoder"
+        raise DataError(f"the encoder is {told}, which has no {', '.join(missing)}", cure=f"{cure} of mmkg.encoders")
+    return encoder.fingerprint
 
 
 def _keep(files: FeatureFiles, modality: str, chosen, asked, features: Features, settings: dict) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 
 from mmkg.datasets.base import MultimodalKG
 from mmkg.datasets.lines import columns, fail_on_fields, read_lines, repeated
+from mmkg.datasets.own_features import unnamed_arrays
+from mmkg.datasets.pictures import strangers
 from mmkg.datasets.processed import fingerprint
 from mmkg.datasets.raw_graph import RawGraph
 from mmkg.datasets.readers import EntityText, oddities, read_triples, vocabulary
@@ -26,6 +29,7 @@ STEMS = {
 }
 SUFFIXES = (".tsv", ".txt")
 ENTITY_FILE, ENTITY_HEADER = "entities.tsv", "id\tname\tdescription"
+ENTITY_COLUMNS = "id⇥name⇥description a line"
 # triple files have no header; these first lines are one all the same, and would become a fact unnoticed
 TRIPLE_HEADERS = {
     "\t".join(names)
@@ -33,11 +37,17 @@ TRIPLE_HEADERS = {
         ("head", "relation", "tail"),
         ("subject", "predicate", "object"),
         ("subject", "relation", "object"),
+        ("subject", "property", "object"),
         ("source", "relation", "target"),
+        ("from", "relation", "to"),
+        ("head", "rel", "tail"),
+        ("head_id", "relation_id", "tail_id"),
+        ("head_id", "relation", "tail_id"),
         ("h", "r", "t"),
         ("s", "p", "o"),
     )
 }
+WITH_TABS = """in pandas, df.to_csv("triples.tsv", sep="\\t", header=False, index=False)"""
 GIVE = "put triples.tsv (head⇥relation⇥tail) there, or train.tsv, valid.tsv and test.tsv"
 
 
@@ -47,7 +57,8 @@ class MultimodalFolder(MultimodalKG):
         my_graph/
             triples.tsv     head⇥relation⇥tail, no header; or train.tsv, valid.tsv and test.tsv
             entities.tsv    optional: id⇥name⇥description, with or without just that header
-            images/         optional: pictures named after entities, by id or by name
+            images/         optional: pictures named after entities, by id or by name: PNG, JPEG, WebP, GIF, BMP,
+                            TIFF, AVIF or JPEG 2000
             features/       optional: arrays of your own, see :func:`~mmkg.datasets.array_files.read_array`:
                             image_clip.npy or .safetensors, text_e5.npy, and entities.txt with the rows' ids
 
@@ -95,6 +106,11 @@ class MultimodalFolder(MultimodalKG):
         self.parts = find_parts(self.source)
         self.folder = self.source.name
         optional = [ENTITY_FILE] if (self.source / ENTITY_FILE).is_file() else []
+        for path in [] if optional else sorted(self.source.glob("entities.*")):
+            warnings.warn(f"{path} is not read: save it as {ENTITY_FILE}, {ENTITY_COLUMNS}", stacklevel=2)
+        for path in unnamed_arrays(self.source / "features"):
+            cure = f"call it image_{path.name} or text_{path.name}"
+            warnings.warn(f"{path} is not read, for its name does not say what it is: {cure}", stacklevel=2)
         self.required = (*(file.name for file in self.parts.values()), *optional)
         super().__init__(self.source.parent if root is None else root, split, **options)
 
@@ -130,6 +146,7 @@ class MultimodalFolder(MultimodalKG):
         if not len(read[first]):
             raise DataError("no triples", file=files[first], cure="write one head⇥relation⇥tail a line")
         entities, relations = vocabulary(list(read.values()))
+        _tell_of_columns(entities, relations, files[first])
         ids = {part: triples.to_ids(entities, relations) for part, triples in read.items()}  # [E_part, 3]
         distinct = {part: _first_of_each(triples) for part, triples in ids.items()}
         report = {
@@ -151,9 +168,12 @@ class MultimodalFolder(MultimodalKG):
 
     @property
     def report(self) -> dict:
-        """What was counted, and how many entities have a picture in ``images/``."""
+        """What was counted, how many entities have a picture in ``images/``, and how many files there are of nobody."""
         pictures = [] if self._whole is None else self.image_paths()
-        return {**super().report, "pictures": sum(path is not None for path in pictures)}
+        counts = {"pictures": sum(path is not None for path in pictures)}
+        if pictures and (others := strangers(self.source / "images", pictures)):
+            counts["pictures_of_nobody"] = len(others)
+        return {**super().report, **counts}
 
     def _made_from(self) -> str | None:
         made_from = super()._made_from()
@@ -184,6 +204,11 @@ def find_parts(folder: Path) -> dict[str, Path]:
         if there:
             parts[part] = there[0]
     if not parts:
+        known = {stem for stems in STEMS.values() for stem in stems}
+        for file in sorted(folder.iterdir()):
+            if file.is_file() and file.stem.casefold() in known:
+                cure = f"save head, relation and tail with tabs between them, as triples.tsv: {WITH_TABS}"
+                raise DataError(f"{file.name} is not read, and no other triples are there", file=folder, cure=cure)
         raise DataError("no triples in this folder", file=folder, cure=GIVE)
     if "triples" in parts and len(parts) > 1:
         whole, *others = [file.name for file in parts.values()]
@@ -208,6 +233,15 @@ def read_entities(path: Path) -> EntityText:
     again = repeated(np.asarray(table[0].dictionary_encode().indices))
     lines.fail_where(again, "id given twice: {line}", "keep one line for each id")
     return EntityText(*(column.to_pylist() for column in table))
+
+
+def _tell_of_columns(entities: list[str], relations: list[str], file: Path) -> None:
+    """Warn where most relations are entities, too: the columns may be head, tail, relation."""
+    known = set(entities)
+    both = [name for name in relations if name in known]
+    if len(both) > len(relations) / 2 and len(relations) > 1:
+        told = f"{file}: {len(both)} of {len(relations)} relations are entities as well, such as {both[0]!r}"
+        warnings.warn(f"{told}; the columns must be head, relation, tail", stacklevel=3)
 
 
 def _first_of_each(triples: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from mmkg.errors import DataError
 OWN = re.compile(r"(image|text)(?:[_-](.+))?\.(npy|safetensors)")
 # formats in which features are often kept, too; the first of them execute what they hold
 OTHERS = re.compile(r"(image|text)([_-].+)?\.(pt|pth|pkl|pickle|npz|h5|hdf5|bin|mat|csv|parquet)")
+UNNAMED = re.compile(r"(?!(image|text)[_.-]).+\.(npy|safetensors)")
 
 
 def own_sources(folders: Sequence[Path]) -> list[FeatureSource]:
@@ -50,6 +51,11 @@ def own_sources(folders: Sequence[Path]) -> list[FeatureSource]:
         for key, path in here.items():
             found.setdefault(key, _source(*key, path))
     return list(found.values())
+
+
+def unnamed_arrays(folder: Path) -> list[Path]:
+    """Arrays in a folder of features whose names say neither image nor text, so that they are not read."""
+    return [path for path in sorted(folder.glob("*")) if UNNAMED.fullmatch(path.name)]
 
 
 def _source(modality: str, name: str, path: Path) -> FeatureSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"}
 
 
 def find_pictures(folder: Path, names: Sequence[str], labels: Sequence[str]) -> list[Path | None]:
@@ -42,6 +42,22 @@ def find_pictures(folder: Path, names: Sequence[str], labels: Sequence[str]) -> 
         by_letters = next((exact[s] for s in spellings if s in exact), None)
         found.append(by_letters or next((alike[_same(s)] for s in spellings if _same(s) in alike), None))
     return found
+
+
+def strangers(folder: Path, found: Sequence[Path | None]) -> list[Path]:
+    """What lies in a folder of pictures and is nobody's: no entity is called so, or its ending is no picture's.
+
+    Args:
+        folder: Where pictures lie.
+        found: The picture of each entity, as :func:`find_pictures` gives them.
+
+    Returns:
+        Files and folders, by name; hidden ones, such as ``.DS_Store``, are left out.
+    """
+    used = {path for path in found if path is not None}
+    used |= {path.parent for path in used}
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in there if path not in used and not path.name.startswith(".")]
 
 
 def _same(name: str) -> str:

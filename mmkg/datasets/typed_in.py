@@ -11,6 +11,7 @@ from mmkg.datasets.raw_graph import RawGraph
 from mmkg.errors import DataError
 
 Triple = tuple[str, str, str]
+CURE = "give three names: head, relation, tail; for a DataFrame, see from_pandas"
 
 
 def from_triples(
@@ -51,7 +52,7 @@ def from_triples(
             # a text of three letters is no three names
             named = not isinstance(triple, str) and all(isinstance(word, str) and word for word in triple)
             if not named or len(triple) != 3:
-                raise DataError(f"{name} triple {number} is {triple!r}", cure="give three names: head, relation, tail")
+                raise DataError(f"{name} triple {number} is {triple!r}", cure=CURE)
             h, r, t = triple
             head = entities.setdefault(h, len(entities))
             rows.append((head, relations.setdefault(r, len(relations)), entities.setdefault(t, len(entities))))

@@ -77,7 +77,7 @@ def encode_images(
             keys = [key for key, _ in batch if key not in bad]
             values = np.empty((0, count, encoder.dim), np.float16)
             if keys:
-                patches = encoder.encode([picture for key, picture in batch if key not in bad])  # [b, H, W, D]
+                patches = torch.as_tensor(encoder.encode([p for key, p in batch if key not in bad]))  # [b, H, W, D]
                 _check_grid(patches.shape, len(keys), encoder, shards)
                 pooled = pool_patches(patches, regions)  # [b, R, D]
                 seen = [paths_of[key][0] for key in keys]
@@ -109,7 +109,8 @@ def encode_images(
         lost = sum(file in reasons for file in files)
         file, reason = next(iter(reasons.items()))
         warnings.warn(
-            f"{len(reasons)} pictures cannot be read, {lost} of {len(files)} entities count as without a picture; "
+            f"{len(reasons)} picture{'s' * (len(reasons) != 1)} cannot be read, {lost} of {len(files)} entities "
+            f"count{'s' * (lost == 1)} as without a picture; "
             f"all are listed in provenance['unreadable'], the first: {file} ({reason})",
             stacklevel=2,
         )

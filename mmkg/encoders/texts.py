@@ -68,7 +68,7 @@ def encode_texts(
         for start in range(0, len(missing), batch_size):
             keys = missing[start : start + batch_size]
             sentences = [sentence_of[key] for key in keys]
-            vectors = encoder.encode(sentences)  # [b, D]
+            vectors = torch.as_tensor(encoder.encode(sentences))  # [b, D]
             if tuple(vectors.shape) != (len(keys), encoder.dim):
                 raise DataError(f"{encoder.name} gave {tuple(vectors.shape)} for {len(keys)} sentences")
             halves = to_half(vectors, lambda r, s=sentences: f"the sentence {s[r]!r}")  # type: ignore[misc]

@@ -31,6 +31,7 @@ READERS_ADVICE = {
     "duplicated_lines": "Where splits are given the copies are kept, where triples.tsv is split each is one edge.",
     "names_with_outer_spaces": "Names are taken letter by letter: remove the spaces if they mean nothing.",
     "text_rows_of_other_entities": "Texts whose id is no entity's: check the ids, or leave them if they are of others.",
+    "pictures_of_nobody": "Named after no entity, or in no known format: name them after ids or names of entities.",
     "pictures": "As many entities have a picture in images/; dataset.encode_images() makes features of them.",
 }
 

@@ -54,6 +54,10 @@ def check_names(config: RunConfig) -> None:
     """Raise DataError where a name is unknown, before anything is read or written."""
     if config.dataset not in DATASETS and not Path(config.dataset).is_dir():
         known = ", ".join(sorted(DATASETS))
+        if Path(config.dataset).is_file():
+            raise DataError("not a folder", file=config.dataset, cure="give the folder that holds the triples")
+        if Path(config.dataset).name != config.dataset:  # a path, and no name
+            raise DataError("no such folder", file=config.dataset, cure="check the path")
         raise DataError(f"unknown dataset {config.dataset!r}", cure=f"choose one of {known}, or give your own folder")
     _choose("scorer", config.scorer, SCORERS)
     _choose("objective", config.objective, OBJECTIVES)

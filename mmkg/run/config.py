@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
 
 from mmkg.errors import DataError
@@ -126,6 +127,12 @@ class RunConfig:
     fuse_scale: str = "channels"
 
     def __post_init__(self) -> None:
+        for name in ("dataset", "root", "warm_start"):
+            given = getattr(self, name)
+            if isinstance(given, PathLike):  # the settings are kept as JSON
+                object.__setattr__(self, name, str(Path(given)))
+            elif not isinstance(given, str) and (given is not None or name != "warm_start"):
+                raise DataError(f"{name} is a {type(given).__name__}", cure="give a name or the path of a folder")
         if self.refit and self.train.validate_every:
             problem = f"refit with validate_every {self.train.validate_every}: validation is trained on"
             raise DataError(problem, cure="set validate_every to 0")
@@ -152,7 +159,7 @@ class RunConfig:
             if not isinstance(values, dict):
                 raise TypeError(f"a {type(values).__name__} where a table of settings is due")
             return cls.from_dict(values)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise DataError("no such run", file=path.parent, cure="give the folder that mmkg train wrote") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise DataError(f"not the settings of a run ({error})", file=path, cure="train anew") from None

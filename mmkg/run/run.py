@@ -58,6 +58,10 @@ class Run:
         self.model, self.sampler, self.best_step = model, sampler, best_step
         self.data = dataset.topology
 
+    def __repr__(self) -> str:
+        against = self.config.sampler.name if self.config.draws_negatives else self.config.objective
+        return f"Run({str(self.folder)!r}: {self.config.scorer}, {against}, {self.dataset})"
+
     @classmethod
     def train(
         cls,
@@ -260,7 +264,8 @@ class Run:
         """
         if relation is None or (head is None and tail is None):
             raise DataError(
-                "a question needs a relation and a head, a tail, or both", cure="give --relation and --head"
+                "a question needs a relation and a head, a tail, or both",
+                cure="give relation and head, or relation and tail",
             )
         r = find_relation(self.data, relation)
         h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))

@@ -36,6 +36,10 @@ def check_sampler(config: RunConfig) -> None:
     if unknown := sorted(set(s.options) - takes):
         told = f"it has {', '.join(sorted(takes))}" if takes else "it has none here"
         raise DataError(f"sampler {s.name} has no option {unknown[0]!r}", cure=f"leave it out; {told}")
+    defaults = inspect.signature(SAMPLERS[s.name].__init__).parameters
+    for name, value in s.options.items():
+        if isinstance(defaults[name].default, (int, float)) and not isinstance(value, (int, float)):
+            raise DataError(f"sampler {s.name}: {name} is {value!r}, not a number", cure="give a number")
 
 
 def build_sampler(config: RunConfig, model: Scorer, features: dict[str, Features], data) -> NegativeSampler | None:

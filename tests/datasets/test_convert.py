@@ -223,6 +223,11 @@ def test_bad_frames(case):
         from_pandas(table)
 
 
+def test_a_list_is_no_frame():
+    with pytest.raises(DataError, match=r"a list is no table. Cure: give a DataFrame; for a list, see from_triples"):
+        from_pandas([("a", "r", "b")])
+
+
 def digraph(node="b", **attributes):
     graph = nx.MultiDiGraph()
     graph.add_edge("a", node, **attributes)

@@ -2,10 +2,12 @@
 
 import json
 import tempfile
+import warnings
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fake_encoders import FakePictureEncoder
@@ -51,6 +53,7 @@ def load(folder, **options):
 # what is written is read back ------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*are entities as well")  # names are dealt out by chance
 @settings(max_examples=60, deadline=None)
 @given(
     train=TRIPLES.filter(len),
@@ -86,6 +89,7 @@ def test_given_splits_are_read_back(train, val, test, texts, end, mark, header):
     assert report["pictures"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*are entities as well")  # names are dealt out by chance
 @settings(max_examples=60, deadline=None)
 @given(triples=TRIPLES.filter(len), seed=st.integers(0, 5), repeat=st.integers(1, 2))
 def test_a_whole_graph_is_split_without_loss(triples, seed, repeat):
@@ -188,12 +192,55 @@ def test_pictures(tmp_path):
     folder = write(tmp_path / "g", train="Q1\tr\tQ2\nQ2\tr\tQ3\n", entities="Q2\tNew York\t\n")
     images = folder / "images"
     images.mkdir()
-    for name in ("q1.png", "new_york.jpg", "nobody.png"):
+    for name in ("q1.tiff", "new_york.jpg", "nobody.png"):
         Image.new("RGB", (4, 4)).save(images / name)
+    for name in ("Q3.pdf", ".DS_Store"):
+        (images / name).touch()
     dataset = load(folder, root=tmp_path / "elsewhere")
-    assert dataset.image_paths() == [images / "q1.png", images / "new_york.jpg", None]
+    assert dataset.image_paths() == [images / "q1.tiff", images / "new_york.jpg", None]
     assert dataset.image_path("New York") == images / "new_york.jpg"
     assert dataset.report["pictures"] == 2
+    assert dataset.report["pictures_of_nobody"] == 2  # nobody.png and Q3.pdf
+
+
+def test_a_folder_of_pictures_of_an_entity_is_somebodys(tmp_path):
+    folder = write(tmp_path / "g", train="Q1\tr\tQ2\n")
+    (folder / "images" / "Q1").mkdir(parents=True)
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (4, 4)).save(folder / "images" / "Q1" / name)
+    assert "pictures_of_nobody" not in load(folder).report
+
+
+@pytest.mark.parametrize("name", ["entities.csv", "entities.txt"])
+def test_entities_in_another_format_are_told(name, tmp_path):
+    folder = write(tmp_path / "g", train="a\tr\tb\n")
+    (folder / name).write_text("a,A,The first letter.\n")
+    with pytest.warns(UserWarning, match=rf"{name} is not read: save it as entities.tsv, id⇥name⇥description"):
+        load(folder)
+
+
+def test_features_that_do_not_say_what_they_are_are_told(tmp_path):
+    folder = write(tmp_path / "g", train="a\tr\tb\n")
+    (folder / "features").mkdir()
+    np.save(folder / "features" / "clip.npy", np.ones((2, 3), dtype="float32"))
+    with pytest.warns(UserWarning, match=r"clip.npy is not read, .* call it image_clip.npy or text_clip.npy"):
+        load(folder)
+
+
+def test_columns_in_another_order_are_told(tmp_path):
+    folder = write(tmp_path / "g", triples="".join(f"e{i}\te{7 * i % 20}\tlikes\n" for i in range(20)))
+    with pytest.warns(UserWarning, match=r"20 of 20 relations are entities as well, such as 'e0'; the columns must be"):
+        load(folder)
+    folder = write(tmp_path / "h", triples="a\tlikes\tb\nlikes\tis_a\trelation\na\tknows\tb\n")  # one of three
+    with warnings.catch_warnings(action="error"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["triples.csv", "Train.xlsx"])
+def test_triples_in_another_format_are_told(name, tmp_path):
+    (tmp_path / name).write_text("a,r,b\n")
+    with pytest.raises(DataError, match=rf"{name} is not read, and no other .* with tabs between them, as triples.tsv"):
+        load(tmp_path)
 
 
 def test_pictures_are_encoded_and_those_that_change_anew(tmp_path):
@@ -205,7 +252,7 @@ def test_pictures_are_encoded_and_those_that_change_anew(tmp_path):
         Image.new("RGB", (14, 14), (i, 0, 0)).save(images / f"E{i:02}.bmp")
     (images / "e01.bmp").write_bytes((images / "E00.bmp").read_bytes()[:40])  # cut short
     encoder = FakePictureEncoder()
-    with pytest.warns(UserWarning, match="1 pictures cannot be read, 1 of 40 entities count as without a picture"):
+    with pytest.warns(UserWarning, match="1 picture cannot be read, 1 of 40 entities counts as without a picture"):
         features = load(folder).encode_images(encoder, (1, 1), batch_size=8)
     assert features.shape == (20, 1, 3)
     assert features.provenance["unreadable"][0][0] == str(images / "e01.bmp")

@@ -1,5 +1,6 @@
 """Graphs typed in by hand."""
 
+import pandas as pd
 import pytest
 
 from mmkg.datasets import from_triples
@@ -23,6 +24,7 @@ def test_splits_and_names():
     ("triples", "options", "message"),
     [
         ([("a", "r", "b"), ("a", "r")], {}, r"triple 2 is \('a', 'r'\). Cure: give three names"),
+        (pd.DataFrame({"head": ["a"]}), {}, "triple 1 is 'head'. Cure: .* for a DataFrame, see from_pandas"),
         ([("a", "", "b")], {}, "triple 1 is"),
         ([("a", "r", 3)], {}, "triple 1 is"),
         (["abc"], {}, "train triple 1 is 'abc'"),

@@ -27,6 +27,7 @@ def same_weights(a, b):
 def test_a_loaded_run_is_the_trained_one(trained):
     loaded = Run.load(trained.folder, sampler=True, progress=False)
     assert loaded.config == trained.config
+    assert repr(loaded) == f"Run({str(trained.folder)!r}: rotate, mmrns, {trained.dataset})"
     assert same_weights(loaded.model, trained.model)
     assert same_weights(loaded.sampler, trained.sampler)
     assert loaded.evaluate("val")["metrics"] == trained.evaluate("val")["metrics"]
@@ -268,6 +269,13 @@ def test_bad_settings_leave_nothing_behind(config, tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
         Run.train(replace(config, **changes), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_paths_are_kept_as_text(tmp_path):
+    config = RunConfig(dataset=tmp_path / "mine", root=tmp_path)
+    assert (config.dataset, config.root) == (str(tmp_path / "mine"), str(tmp_path))
+    with pytest.raises(DataError, match=r"dataset is a list. Cure: give a name or the path of a folder"):
+        RunConfig(dataset=["worldmoji"])
 
 
 def test_folders_are_not_overwritten(config, trained, tmp_path):

@@ -248,6 +248,8 @@ def test_no_entity_has_the_modality():
 def test_wrong_options():
     with pytest.raises(ValueError, match="no features"):
         fuse(DistMult(N, R, D), {})
+    with pytest.raises(TypeError, match=r"text features are a NoneType: give dataset.features\('text'\)"):
+        fuse(DistMult(N, R, D), {"text": None})
     with pytest.raises(ValueError, match="fusion 'sum': choose one of linear"):
         fuse(DistMult(N, R, D), {"text": features()}, fusion="sum")
     with pytest.raises(ValueError, match="text features of 23 entities, expected 24"):

@@ -297,6 +297,25 @@ def test_settings_are_checked(settings, message):
         TrainConfig(**settings)
 
 
+def test_parts_that_do_not_fit_are_told(kin):
+    view = kin.clone()
+    del view.val_mask
+    with pytest.raises(DataError, match=r"data has no val_mask. Cure: give the whole graph"):
+        make(view)
+    with pytest.raises(DataError, match=r"data is a list. Cure: give the graph, .* dataset\[0\]"):
+        Trainer(DistMult(3, 1, 4), UniformSampler(3, 2), SelfAdversarial(), [kin], TrainConfig(steps=1))
+    for model, told in (
+        (DistMult(kin.num_nodes - 1, kin.num_relations, 4), "the model has .* nodes, the graph"),
+        (DistMult(kin.num_nodes, kin.num_relations + 1, 4), "the model has .* relations, the graph"),
+        (torch.nn.Linear(1, 1), "the model is a Linear and no mmkg scorer"),
+    ):
+        with pytest.raises(DataError, match=told):
+            Trainer(model, UniformSampler(kin.num_nodes, 2), SelfAdversarial(), kin, TrainConfig(steps=1))
+    model = DistMult(kin.num_nodes, kin.num_relations, 4)
+    with pytest.raises(DataError, match="the sampler is the class UniformSampler"):
+        Trainer(model, UniformSampler, SelfAdversarial(), kin, TrainConfig(steps=1))
+
+
 def test_empty_splits_say_so(kin):
     data = kin.clone()
     data.val_mask = torch.zeros_like(kin.val_mask)

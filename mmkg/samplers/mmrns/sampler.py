@@ -137,7 +137,7 @@ class MMRNS(NegativeSampler):
         check_above(0, **{name: number for name, number in given.items() if number not in (None, "auto", "all")})
         self.pool_size = num_entities if pool_size == "all" else min(int(pool_size), num_entities)
         if num_negatives > self.pool_size:
-            raise ValueError(f"{num_negatives} negatives from a pool of {self.pool_size}: draws do not repeat")
+            raise ValueError(f"{num_negatives} negatives from a pool of {self.pool_size}: give fewer, none repeats")
         for name, features in (("image", image), ("text", text)):
             if features is not None and features.row.numel() != num_entities:
                 raise ValueError(f"{name} features of {features.row.numel()} entities, expected {num_entities}")
