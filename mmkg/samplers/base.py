@@ -34,7 +34,7 @@ class NegativeSampler(torch.nn.Module, ABC):
         ValueError: If a number is below 1.
     """
 
-    shared: Literal["whole", "rows"] | None = None
+    draws_for: Literal["whole", "rows"] | None = None
     """How runs that share a batch, in several processes or one after the other, draw what one run would: ``"whole"``:
     each process draws for the whole batch and takes its rows, which negatives without gradient allow; ``"rows"``:
     ``sample(…, rows=slice)`` spends chance as for the whole batch and computes for those rows alone; None: each draws

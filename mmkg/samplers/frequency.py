@@ -34,7 +34,7 @@ class FrequencySampler(NegativeSampler):
         ValueError: If a number is out of range or the way to count is unknown.
     """
 
-    shared = "whole"
+    draws_for = "whole"
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ class InBatchSampler(NegativeSampler):
         num_negatives: Number of negatives ``K`` for each positive; what a smaller batch lacks is not ``valid``.
     """
 
-    shared = "whole"
+    draws_for = "whole"
 
     def sample(
         self,

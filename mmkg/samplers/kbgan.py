@@ -58,7 +58,7 @@ class KBGAN(NegativeSampler):
         ValueError: If a number is out of range or the generator is of another graph.
     """
 
-    shared = "rows"
+    draws_for = "rows"
     averaged = ("baseline", "past")
     baseline: Tensor
     past: Tensor

@@ -29,7 +29,7 @@ class LocalSampler(NegativeSampler):
         ValueError: If the fallback is unknown.
     """
 
-    shared = "whole"
+    draws_for = "whole"
 
     def __init__(
         self, num_entities: int, num_negatives: int, *, fallback: Literal["uniform", "none"] = "uniform"

@@ -39,7 +39,7 @@ class NSCaching(NegativeSampler):
         ValueError: If a number is out of range or the facts are of another graph.
     """
 
-    shared = "whole"  # so that all processes have the same caches
+    draws_for = "whole"  # so that all processes have the same caches
 
     def __init__(
         self,

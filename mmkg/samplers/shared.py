@@ -38,7 +38,7 @@ class SharedSampler(NegativeSampler):
         ([0, 1, 2, 3], [[True, False, True, True], [True, True, False, True]])
     """
 
-    shared = "whole"
+    draws_for = "whole"
 
     def __init__(self, num_entities: int, num_negatives: int) -> None:
         super().__init__(num_entities, num_negatives)

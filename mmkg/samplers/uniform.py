@@ -30,7 +30,7 @@ class UniformSampler(NegativeSampler):
         [0, 3]
     """
 
-    shared = "whole"
+    draws_for = "whole"
 
     def sample(
         self,

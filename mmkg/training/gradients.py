@@ -23,7 +23,7 @@ class Gradients:
     .. math:: \nabla L = \sum_p \frac{\Omega_p}{\sum_q \Omega_q} \nabla L_p,
 
     with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler can
-    (:attr:`mmkg.samplers.NegativeSampler.shared`), each run draws as for the whole batch and takes its rows, so that
+    (:attr:`mmkg.samplers.NegativeSampler.draws_for`), each run draws as for the whole batch and takes its rows, so that
     the negatives are those of one process and one part. Others draw for each run; then results are as good and not the
     same.
 
@@ -134,8 +134,8 @@ class Gradients:
                 rows = slice(start, stop)
                 part = replace(question, batch=question.batch.rows(rows), plan=None)
                 share *= _weight(part) / total
-                if sampler is not None and sampler.shared is not None:
-                    if sampler.shared == "rows" and run > first:
+                if sampler is not None and sampler.draws_for is not None:
+                    if sampler.draws_for == "rows" and run > first:
                         self.loss.generator.set_state(state)
                     part = replace(part, plan=question.plan, of=(whole, rows))
                 elif question.plan is not None:

@@ -100,7 +100,7 @@ def restore(trainer: Trainer) -> None:
     own = _sampling(trainer.processes.number)
     if own in tensors:  # else there were fewer processes then; those of now that draw alike draw as the first
         trainer.generator.set_state(tensors[own])
-    elif trainer.sampler is None or trainer.sampler.shared is not None:
+    elif trainer.sampler is None or trainer.sampler.draws_for is not None:
         trainer.generator.set_state(tensors[_sampling(0)])
     portions = meta.get("portions", {})
     trainer.gradients.parts = portions.get("parts", 1)

@@ -106,7 +106,7 @@ class StepLoss:
         if question.of is None:
             return self.sampler.sample(question.batch, *given, **options)
         whole, rows = question.of
-        if self.sampler.shared == "rows":
+        if self.sampler.draws_for == "rows":
             return self.sampler.sample(whole.batch, *given, rows=rows, **options)
         if whole.negatives is None:
             whole.negatives = self.sampler.sample(whole.batch, *given, **options)

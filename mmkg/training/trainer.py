@@ -92,7 +92,7 @@ class Trainer:
         self.facts = facts.to(self.device)
         self._data = data
         # several processes draw the same and take their rows, or each its own
-        own = self.processes.number if self.sampler is not None and self.sampler.shared is None else 0
+        own = self.processes.number if self.sampler is not None and self.sampler.draws_for is None else 0
         drawing = "negatives" if own == 0 else f"negatives of process {own}"
         self.generator = torch.Generator(self.device).manual_seed(stream(config.seed, drawing))
         ahead = apart(self.device)

@@ -163,7 +163,7 @@ class MMRNS(NegativeSampler):
             positive_image_norm=positive_image_norm,
         )
 
-    shared = "rows"
+    draws_for = "rows"
 
     def plan(
         self,
