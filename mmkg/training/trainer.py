@@ -277,6 +277,6 @@ def _check(model: torch.nn.Module, sampler: NegativeSampler | None, data) -> Non
     if isinstance(sampler, type):
         raise DataError(f"the sampler is the class {sampler.__name__}", cure="give one made for the graph's entities")
     for kind in ("nodes", "relations"):
-        found, there = getattr(model, f"num_{kind}", None), getattr(data, f"num_{kind}")
-        if found is not None and found != there:
+        found, there = getattr(model, f"num_{kind}", None), getattr(data, f"num_{kind}", None)
+        if None not in (found, there) and found != there:
             raise DataError(f"the model has {found} {kind}, the graph {there}", cure=f"make it with data.num_{kind}")
