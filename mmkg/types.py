@@ -91,8 +91,8 @@ class Negatives:
         """Those of some rows of the batch; only for negatives without a cache, which nobody else can divide."""
         if self.cache is not None:
             raise ValueError("negatives with a cache cannot be divided")
-        optional = (None if x is None else x[where] for x in (self.embeddings, self.log_prob))
-        return Negatives(self.ids[where], self.valid[where], *optional, shared=self.shared)
+        embeddings, log_prob = (None if x is None else x[where] for x in (self.embeddings, self.log_prob))
+        return Negatives(self.ids[where], self.valid[where], embeddings, log_prob, shared=self.shared)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.nn import kge
 
 from mmkg.scorers import ComplEx, DistMult, RotatE, Scorer, TransE
-from mmkg.types import Side
+from mmkg.scorers.pairs import Parts
 
 TRIPLES = 2**13  # scored at once, so that their embeddings stay near a core's cache
 
@@ -88,6 +88,12 @@ class _EuclideanRotatE(RotatE):
     def phase(self, relation: Tensor) -> Tensor:
         return relation
 
+    def query_parts(self, query: Tensor) -> Parts:
+        return (query,)
+
+    def place(self, candidates: Tensor) -> Parts:
+        return (candidates,)
+
     @staticmethod
-    def distance(query: Tensor, placed: Tensor, relation: Tensor, side: Side) -> Tensor:
-        return torch.linalg.vector_norm(query - placed, dim=-1)
+    def distance(query: Parts, placed: Parts, relation: Parts) -> Tensor:
+        return torch.linalg.vector_norm(query[0] - placed[0], dim=-1)
