@@ -88,12 +88,17 @@ def main_guard(command: Callable[[], None]) -> None:
             raise
         typer.echo("stopped", err=True)
         sys.exit(130)
-    except (MMKGError, ValueError, OSError, RuntimeError) as error:
-        memory = type(error).__name__ == "OutOfMemoryError"
+    except (MMKGError, ValueError, OSError, RuntimeError, MemoryError) as error:
+        memory = False
+        if isinstance(error, (RuntimeError, MemoryError)) and not isinstance(error, MMKGError):
+            from mmkg.memory import ran_out  # it imports torch, which took its time already if this happens
+
+            memory = ran_out(error)
         if debug or (isinstance(error, RuntimeError) and not memory):
             raise
         if memory:
-            _tell("error", f"out of memory ({error}). Cure: a smaller --batch-size, --pool or --dim")
+            told = str(error) or type(error).__name__
+            _tell("error", f"out of memory ({told}). Cure: a smaller --batch-size, --pool or --dim")
         else:
             _tell("error", error)
         sys.exit(130 if type(error).__name__ == "TrainingInterrupted" else 1)

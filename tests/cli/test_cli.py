@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from mmkg import cli
 from mmkg.analysis import read_census
@@ -178,3 +179,32 @@ def test_being_stopped_has_its_own_exit_status(call, monkeypatch):
     with pytest.raises(SystemExit) as status:
         cli.main_guard(stop)
     assert status.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory (MemoryError)"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "can't allocate memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory (CUDA out of memory)"),
+    ],
+)
+def test_a_lack_of_memory_is_one_line_with_a_cure(error, told, capsys):
+    def grow():
+        raise error
+
+    with pytest.raises(SystemExit) as status:
+        cli.main_guard(grow)
+    shown = capsys.readouterr().err
+    assert status.value.code == 1
+    assert told in shown
+    assert "Cure: a smaller --batch-size" in shown
+    assert shown.count("\n") == 1
+
+
+def test_an_error_of_ours_is_not_hidden():
+    def wrong():
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main_guard(wrong)
