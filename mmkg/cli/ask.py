@@ -32,7 +32,7 @@ def evaluate(
 
 def predict(
     run: RunFolder,
-    relation: Annotated[str, typer.Option(help="Name of the relation.")],
+    relation: Annotated[str | None, typer.Option(help="Name of the relation; leave out to ask for it.")] = None,
     head: Annotated[str | None, typer.Option(help="Name of the head; leave out to ask for it.")] = None,
     tail: Annotated[str | None, typer.Option(help="Name of the tail; leave out to ask for it.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
@@ -46,7 +46,7 @@ def predict(
     root: RunRoot = None,
     json: Json = False,
 ) -> None:
-    """Answer (head, relation, ?) or (?, relation, tail) by name; with both, say how plausible the triple is.
+    """Answer (head, relation, ?), (?, relation, tail) or (head, ?, tail) by name; of all three, say how plausible.
 
     Of an entity that the graph does not hold, give a picture, a text or both, to a run trained with --fusion.
 
@@ -60,6 +60,8 @@ def predict(
     if new is not None or text is not None or fact:
         if head is not None or tail is not None:
             raise typer.BadParameter("a new entity takes the place of --head or --tail: leave them out, see --new-is")
+        if relation is None:
+            raise typer.BadParameter("of a new entity only entities can be asked for: give --relation")
         facts: Any = [tuple(part.strip() for part in one.split("|")) for one in fact or []]
         entity = NewEntity(new, text, facts)
         answers = predict_new(loaded, entity, relation, new_is=new_is, k=k, include_known=not new_only)
@@ -76,7 +78,7 @@ def predict(
         for side in ("tail", "head"):
             typer.echo(f"  better than {found[f'percentile_{side}']:.1f} % of the candidates for the {side}")
         return
-    asked = f"{head}, {relation}, ?" if head is not None else f"?, {relation}, {tail}"
+    asked = ", ".join("?" if name is None else name for name in (head, relation, tail))
     _print_answers(found.to_dict("records"), asked, json)
 
 

@@ -5,7 +5,7 @@ from mmkg.evaluation.controls import Chance, NearestNeighbour, RelationFrequency
 from mmkg.evaluation.evaluate import Evaluation, evaluate, unseen
 from mmkg.evaluation.inductive import rank_unseen, unseen_summary
 from mmkg.evaluation.metrics import TIE_RULES, adjusted_metrics, all_metrics, breakdown, groups_of, metrics
-from mmkg.evaluation.predict import Prediction, compare, top_k, top_k_each
+from mmkg.evaluation.predict import Prediction, compare, top_k, top_k_each, top_relations
 from mmkg.evaluation.ranking import rank
 from mmkg.evaluation.scoring import score_side
 from mmkg.evaluation.significance import bootstrap, paired_test
@@ -37,6 +37,7 @@ __all__ = [
     "score_side",
     "top_k",
     "top_k_each",
+    "top_relations",
     "triple_classification",
     "unseen",
     "unseen_summary",

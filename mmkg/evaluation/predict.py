@@ -1,4 +1,4 @@
-"""Answers to questions: the best candidates for (h, r, ?) and (?, r, t), and how a triple compares."""
+"""Answers to questions: the best candidates for (h, r, ?), (?, r, t) and (h, ?, t), and how a triple compares."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from mmkg.errors import NumericsError
 from mmkg.evaluation.scoring import all_candidates, asking, blocks_of_scores
 from mmkg.graph import Facts
+from mmkg.scorers import Scorer
 from mmkg.types import SIDES, Batch, Side
 
 
@@ -18,7 +20,7 @@ class Prediction:
     """Best candidates of one question.
 
     Args:
-        ids: Entity ids, best first, shape ``[k]``.
+        ids: Ids of entities, or of relations where these were asked for, best first, shape ``[k]``.
         scores: Their scores, shape ``[k]``.
         known: Whether each is a known fact, shape ``[k]``.
     """
@@ -102,6 +104,43 @@ def top_k_each(
                     place = place[~known[row, place]]  # known answers stand last, where few others are left
                 found.append(Prediction(place.cpu(), scores[row, place].cpu(), known[row, place].cpu()))
     return found
+
+
+def top_relations(
+    model: torch.nn.Module, head: int, tail: int, k: int, facts: Facts, *, include_known: bool = False
+) -> Prediction:
+    """The ``k`` relations that fit best between two entities; ties come in the order of ids.
+
+    Args:
+        model: A scorer, or one of PyG's KGE models.
+        head: Id of the head.
+        tail: Id of the tail.
+        k: How many relations, at least 1; fewer come back where fewer are left.
+        facts: Known facts.
+        include_known: Whether relations that are known to join the two may be among the answers.
+
+    Returns:
+        The relations, on the CPU.
+
+    Raises:
+        NumericsError: If a score is NaN or infinite.
+        ValueError: If k is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}, must be at least 1")
+    relation = torch.arange(facts.num_relations, device=_device(model))  # [R]
+    triples = torch.full_like(relation, head), relation, torch.full_like(relation, tail)  # 3 of [R]
+    known = facts.to(relation.device).contains(*triples)  # [R]
+    with asking(model) as asked:
+        scores = asked(*triples) if isinstance(asked, Scorer) else model(*triples)  # [R]
+    if not torch.isfinite(scores).all():
+        worst = int((~torch.isfinite(scores)).nonzero()[0])
+        raise NumericsError(f"the score of (head {head}, relation {worst}, tail {tail}) is {float(scores[worst])}")
+    best = torch.argsort(scores, descending=True, stable=True)  # [R]
+    if not include_known:
+        best = best[~known[best]]
+    best = best[:k]
+    return Prediction(best.cpu(), scores[best].cpu(), known[best].cpu())
 
 
 def compare(model: torch.nn.Module, head: int, relation: int, tail: int, facts: Facts) -> dict[str, float | bool]:

@@ -13,10 +13,10 @@ from accelerate.tracking import GeneralTracker
 
 from mmkg.datasets import MultimodalKG, find_entity, find_relation
 from mmkg.errors import DataError
-from mmkg.evaluation import compare, evaluate, top_k
+from mmkg.evaluation import compare, evaluate, top_k, top_relations
 from mmkg.graph import Facts
 from mmkg.run import folder as names
-from mmkg.run.answers import answer_table
+from mmkg.run.answers import answer_table, relation_table
 from mmkg.run.build import build_objective, check_names, open_dataset
 from mmkg.run.config import RunConfig
 from mmkg.run.curves import draw_curves
@@ -246,29 +246,31 @@ class Run:
         k: int = 10,
         include_known: bool = True,
     ) -> pd.DataFrame | dict:
-        """Answer ``(h, r, ?)`` or ``(?, r, t)`` by name, or place a whole triple among all candidates.
+        """Answer ``(h, r, ?)``, ``(?, r, t)`` or ``(h, ?, t)`` by name, or place a whole triple among all candidates.
 
         Args:
             head: Name or id of the head, or None to ask for it.
-            relation: Name of the relation.
+            relation: Name of the relation, or None to ask for it.
             tail: Name or id of the tail, or None to ask for it.
             k: How many answers.
             include_known: Whether known facts may be among them (they are marked).
 
         Returns:
-            For a question, one row an answer: ``rank, entity, label, score, known``. For a triple, a dict with
-            ``score``, ``known``, ``percentile_head`` and ``percentile_tail``.
+            For a question, one row an answer: ``rank, entity, label, score, known``, or ``rank, relation, score,
+            known``. For a triple, a dict with ``score``, ``known``, ``percentile_head`` and ``percentile_tail``.
 
         Raises:
             UnknownNameError: If a name is not in the graph; the nearest are named.
+            DataError: If fewer than two of the three are given.
         """
-        if relation is None or (head is None and tail is None):
-            raise DataError(
-                "a question needs a relation and a head, a tail, or both",
-                cure="give relation and head, or relation and tail",
-            )
-        r = find_relation(self.data, relation)
+        if [head, relation, tail].count(None) > 1:
+            problem = "a question needs two of head, relation and tail"
+            raise DataError(problem, cure="give relation and head, relation and tail, or head and tail")
         h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))
+        if relation is None:
+            best = top_relations(self.model, h, t, k, self.facts(), include_known=include_known)  # type: ignore[arg-type]
+            return relation_table(best, self.data)
+        r = find_relation(self.data, relation)
         if h is not None and t is not None:
             return compare(self.model, h, r, t, self.facts())
         anchor, side = (h, "tail") if h is not None else (t, "head")

@@ -93,6 +93,9 @@ def test_tables_for_people(call, run_folder):
     status, out, _ = call("predict", run_folder, "--tail", "Paris", "--relation", "capital_of")
     assert status == 0
     assert "?, capital_of, Paris" in out
+    status, out, _ = call("predict", run_folder, "--head", "Paris", "--tail", "France")
+    assert status == 0
+    assert "Paris, ?, France" in out
     status, out, _ = call("predict", run_folder, "--head", "Paris", "--relation", "capital_of", "--tail", "France")
     assert "a known fact" in out
 
@@ -128,9 +131,10 @@ def test_negatives(call, run_folder, tmp_path):
         (["evaluate", "nowhere"], 1, "nowhere: no such run"),
         (["evaluate", __file__], 1, "test_cli.py: no such run. Cure: give the folder"),
         (["predict", "RUN", "--relation", "borders", "--head", "Frence"], 1, "unknown entity 'Frence'. Nearest: "),
-        (["predict", "RUN", "--relation", "borders"], 1, "a question needs a relation and a head, a tail, or both"),
+        (["predict", "RUN", "--relation", "borders"], 1, "a question needs two of head, relation and tail"),
         (["evaluate", "RUN", "--split", "train"], 1, "split 'train'. Cure: choose val or test"),
-        (["predict", "RUN"], 2, "relation"),
+        (["predict", "RUN"], 1, "a question needs two of head, relation and tail"),
+        (["predict", "RUN", "--text", "a country"], 2, "give --relation"),
         (["negatives", "RUN", "-k", "-1"], 2, "-k"),
         (["negatives", "RUN", "-k", "99999"], 1, "99999 negatives a question. Cure: ask for 1 to 2167"),
     ],

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch_geometric.nn import kge
 
 from mmkg.errors import NumericsError
-from mmkg.evaluation import compare, top_k, top_k_each
+from mmkg.evaluation import compare, top_k, top_k_each, top_relations
 from mmkg.graph import Facts
-from mmkg.scorers import DistMult
+from mmkg.scorers import SCORERS, DistMult
 
 
 @pytest.fixture
@@ -33,6 +34,26 @@ def test_known_answers_are_left_out_unless_asked_for(model, facts):
     assert top_k(model, 1, 0, "head", 99, facts).ids.tolist() == [1, 2, 3, 4, 5]
     with pytest.raises(ValueError, match="k is 0"):
         top_k(model, 0, 0, "tail", 0, facts)
+
+
+@pytest.mark.parametrize("kind", [SCORERS["complex"], SCORERS["rotate"], kge.ComplEx])
+def test_relations_between_two_entities(kind):
+    torch.manual_seed(0)
+    model, facts = kind(6, 5, 4), Facts(torch.tensor([0]), torch.tensor([3]), torch.tensor([1]), 6, 5)
+    scores = torch.stack([model(torch.tensor([0]), torch.tensor([r]), torch.tensor([1]))[0] for r in range(5)])
+    order = scores.argsort(descending=True).tolist()
+    every = top_relations(model, 0, 1, 9, facts, include_known=True)
+    assert every.ids.tolist() == order
+    torch.testing.assert_close(every.scores, scores.detach()[order])
+    assert every.known.tolist() == [r == 3 for r in order]
+    new = top_relations(model, 0, 1, 2, facts)
+    assert new.ids.tolist() == [r for r in order if r != 3][:2]
+    with pytest.raises(ValueError, match="k is 0"):
+        top_relations(model, 0, 1, 0, facts)
+    with torch.no_grad():
+        model.rel_emb.weight[2] = torch.nan
+    with pytest.raises(NumericsError, match=r"\(head 0, relation 2, tail 1\) is nan"):
+        top_relations(model, 0, 1, 1, facts)
 
 
 def test_percentile_counts_ties_half(model, facts):

@@ -111,7 +111,11 @@ def test_predict_by_name_and_nearest_names(trained):
         trained.predict(head="Frence", relation="borders")
     with pytest.raises(UnknownNameError, match=r"unknown relation 'bordrs'. Nearest: .*borders"):
         trained.predict(head="France", relation="bordrs")
-    with pytest.raises(DataError, match="needs a relation"):
+    between = trained.predict(head="Paris", tail="France", k=3)
+    assert list(between.columns) == ["rank", "relation", "score", "known"]
+    everything = trained.predict(head="Paris", tail="France", k=10**6)
+    assert "capital_of" in set(everything[everything.known].relation)
+    with pytest.raises(DataError, match="needs two of head, relation and tail"):
         trained.predict(relation="borders")
 
 
