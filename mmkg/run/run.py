@@ -268,7 +268,7 @@ class Run:
             raise DataError(problem, cure="give relation and head, relation and tail, or head and tail")
         h, t = (None if name is None else find_entity(self.data, name) for name in (head, tail))
         if relation is None:
-            best = top_relations(self.model, h, t, k, self.facts(), include_known=include_known)  # type: ignore[arg-type]
+            best = top_relations(self.model, h, t, k, self.facts(), include_known=include_known)
             return relation_table(best, self.data)
         r = find_relation(self.data, relation)
         if h is not None and t is not None:
