@@ -39,7 +39,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     # a name of its own for every writer: two processes, or two threads, never write into the same file
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # who may read it, by the user's own mask; safetensors lets the owner alone
+        temporary.unlink()
         yield temporary
+        temporary.chmod(mode)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

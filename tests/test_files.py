@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from mmkg.files import atomic_write, sweep, written_whole
 
@@ -29,6 +31,13 @@ def by_file(path, content, error=None):
 
 
 WAYS = pytest.mark.parametrize("write", [by_path, by_file])
+
+
+def test_who_may_read_is_the_users_choice_whoever_wrote_it(tmp_path):
+    (tmp_path / "plain").touch()
+    with written_whole(tmp_path / "tensors") as temporary:
+        save_file({"a": torch.zeros(2)}, temporary)
+    assert (tmp_path / "tensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 @WAYS

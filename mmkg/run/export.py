@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmkg.errors import DataError
+from mmkg.files import written_whole
 from mmkg.run.run import Run
 from mmkg.types import Side
 
@@ -38,9 +39,12 @@ def export(run: Run, folder: str | Path) -> list[Path]:
     relation = {end: run.model.relation(ids, side).cpu().contiguous() for end, side in sides.items()}  # [R, d_r] each
     folder.mkdir(parents=True, exist_ok=True)
     names = {"id": run.data.entity_names, "label": run.data.entity_labels, "embedding": list(entity.numpy())}
-    pd.DataFrame(names).to_parquet(paths[0], index=False)
+    with written_whole(paths[0]) as path:
+        pd.DataFrame(names).to_parquet(path, index=False)
     columns = {f"embedding{end}": list(values.numpy()) for end, values in relation.items()}
-    pd.DataFrame({"id": run.data.relation_names} | columns).to_parquet(paths[1], index=False)
+    with written_whole(paths[1]) as path:
+        pd.DataFrame({"id": run.data.relation_names} | columns).to_parquet(path, index=False)
     tensors = {"entity": entity} | {f"relation{end}": values for end, values in relation.items()}
-    save_file(tensors, paths[2], metadata={"scorer": run.config.scorer})
+    with written_whole(paths[2]) as path:
+        save_file(tensors, path, metadata={"scorer": run.config.scorer})
     return paths
