@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 
-from benchmarks.kills import ENTITIES, graph
+from benchmarks.kills import ENTITIES, features, graph
 from mmkg.errors import ProcessLost
 from mmkg.evaluation import metrics, rank, rank_together, score_side
 from mmkg.graph import Facts
@@ -42,6 +42,7 @@ from mmkg.types import Batch
 CONTEXT = multiprocessing.get_context("fork")  # which spares each the imports
 SHORT = "_short_of_memory"
 WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all", "mmrns", "nscaching", "kbgan", f"mmrns{SHORT}")
+WAYS = (*WAYS, "mmrns_by_ranges", "mmrns_typed_by_ranges", f"mmrns_by_ranges{SHORT}")
 TOLERANCE, PATIENCE = 1e-5, 30.0
 STEPS = 60  # of the run one of whose processes is killed
 
@@ -50,6 +51,15 @@ SAMPLERS = {
     "uniform": lambda data, model: UniformSampler(ENTITIES, 8),
     "bernoulli_by_rows": lambda data, model: BernoulliSampler(ENTITIES, 8),
     "mmrns": lambda data, model: MMRNS(ENTITIES, *model.widths(), num_negatives=8, pool_size=30, attention_dim=8),
+    # of pictures and texts some are missing, and ranges are unequal
+    "mmrns_by_ranges": lambda data, model: MMRNS(
+        *(ENTITIES, *model.widths(), features(3, 6, 1), features(2, 5, 2)),
+        **{"num_negatives": 8, "pool_size": 31, "attention_dim": 8, "pool_ranges": True},
+    ),
+    "mmrns_typed_by_ranges": lambda data, model: MMRNS(
+        *(ENTITIES, *model.widths(), features(3, 6, 1)),
+        **{"num_negatives": 8, "pool": "typed", "pool_size": 9, "attention_dim": 8, "pool_ranges": True},
+    ),
     "nscaching": lambda data, model: NSCaching(ENTITIES, 8, Facts.from_data(data), cache_size=12, candidates=12),
     "kbgan": lambda data, model: KBGAN(ENTITIES, 8, 4, candidates=20, dim=8),
 }

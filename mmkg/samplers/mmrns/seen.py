@@ -10,7 +10,9 @@ from torch import Tensor
 
 from mmkg.samplers.mmrns.distribution import log_mixture
 from mmkg.samplers.mmrns.plan import Plan
+from mmkg.samplers.mmrns.ranges import similarities_by_ranges
 from mmkg.samplers.mmrns.views import Views
+from mmkg.samplers.share import Share
 
 
 @dataclass
@@ -48,6 +50,11 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
+def own_rows(rows: slice | Share) -> slice:
+    """The rows that are wanted here."""
+    return rows.own if isinstance(rows, Share) else rows
+
+
 def see(
     views: Views,
     plan: Plan,
@@ -56,6 +63,7 @@ def see(
     *,
     missing: str = "corrected",
     chunk_size: int | None = None,
+    rows: slice | Share | None = None,
 ) -> Seen:
     """Compare the true answers of a batch with a pool; nothing here waits for the device.
 
@@ -66,10 +74,13 @@ def see(
         epsilon: Temperature of p.
         missing: See :func:`~mmkg.samplers.mmrns.distribution.log_mixture`.
         chunk_size: Candidates computed at once; all if None.
+        rows: Of which rows of the plan, the same as of all; a share's own, each process comparing a range of the pool.
 
     Raises:
         ValueError: If the model is not as wide as the views were told.
     """
+    share, whole = rows if isinstance(rows, Share) and rows.divides(plan.pool.numel()) else None, plan
+    plan = plan if rows is None else plan.rows(own_rows(rows))
     pool, answers, at = plan.pool, plan.answers, plan.pair_at
     with full_precision(pool.device):  # half precision would ruin the folded variances
         relation, embeddings = model.relation(plan.relations, plan.side), model.entity(pool)  # [U, d_r], [P, d]
@@ -77,8 +88,11 @@ def see(
         relation = relation.to(views.dtype)
         entity, of_answers = embeddings.to(views.dtype), model.entity(plan.entities).to(views.dtype)  # [P, d], [n, d]
         pairs = views.pairs(plan.entities, of_answers, relation, plan.pair_entity, plan.pair_relation)
-        positive = {name: view.index_select(0, at[:, 0]) for name, view in pairs.items()}  # [B, a] or [B, d]
-        similarities = views.similarities(pool, entity, relation, positive, plan.grouping, chunk_size)
+        if share is None:
+            positive = {name: view.index_select(0, at[:, 0]) for name, view in pairs.items()}  # [B, a] or [B, d]
+            similarities = views.similarities(pool, entity, relation, positive, plan.grouping, chunk_size)
+        else:
+            similarities = similarities_by_ranges(share, views, whole, model, entity, chunk_size)  # each [B, P]
         answer_similarities = views.to_answers(pairs, at)
         shared, answer_shared = {}, {}
         for name in views.names:
