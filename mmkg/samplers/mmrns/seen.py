@@ -16,31 +16,43 @@ from mmkg.samplers.share import Share
 
 
 @dataclass
-class Seen:
+class Masks:
+    """What of a batch can be compared with what; it follows from ids alone.
+
+    Args:
+        known: True where a candidate is a known answer, shape ``[B, P]``.
+        allowed: True where a candidate may be drawn: one of the row's own and no known answer, shape ``[B, P]``.
+        shared: True where positive and candidate both have the modality, each ``[B, P]``.
+        answer_shared: True where the true and a known answer both have the modality and the place is filled, each
+            ``[B, 1 + J]``.
+    """
+
+    known: Tensor
+    allowed: Tensor
+    shared: dict[str, Tensor]
+    answer_shared: dict[str, Tensor]
+
+
+@dataclass
+class Seen(Masks):
     """What a step computed and its loss needs: similarities of a batch to a pool.
 
     Args:
         pool: Candidates, shape ``[P]``.
-        known: True where a candidate is a known answer, shape ``[B, P]``.
-        allowed: True where a candidate may be drawn: one of the row's own and no known answer, shape ``[B, P]``.
         log_p: Log-probability of each candidate, known answers included, shape ``[B, P]``.
         similarities: Cosine of positive and candidate in each modality, each ``[B, P]``.
-        shared: True where both have the modality, each ``[B, P]``.
         answer_similarities: Cosine of the true answer and the known ones, each ``[B, 1 + J]``.
-        answer_shared: True where both have the modality and the place is filled, each ``[B, 1 + J]``.
         embeddings: Embeddings of the candidates, shape ``[P, d]``.
+        whole: Of the whole batch, where these are some of its rows.
         positions: Positions in the pool of what was drawn, shape ``[B, K]``; None before a draw.
     """
 
     pool: Tensor
-    known: Tensor
-    allowed: Tensor
     log_p: Tensor
     similarities: dict[str, Tensor]
-    shared: dict[str, Tensor]
     answer_similarities: dict[str, Tensor]
-    answer_shared: dict[str, Tensor]
     embeddings: Tensor
+    whole: Masks | None = None
     positions: Tensor | None = None
 
 
@@ -81,7 +93,7 @@ def see(
     """
     share, whole = rows if isinstance(rows, Share) and rows.divides(plan.pool.numel()) else None, plan
     plan = plan if rows is None else plan.rows(own_rows(rows))
-    pool, answers, at = plan.pool, plan.answers, plan.pair_at
+    pool, at = plan.pool, plan.pair_at
     with full_precision(pool.device):  # half precision would ruin the folded variances
         relation, embeddings = model.relation(plan.relations, plan.side), model.entity(pool)  # [U, d_r], [P, d]
         views.check_widths(embeddings, relation)
@@ -94,12 +106,24 @@ def see(
         else:
             similarities = similarities_by_ranges(share, views, whole, model, entity, chunk_size)  # each [B, P]
         answer_similarities = views.to_answers(pairs, at)
-        shared, answer_shared = {}, {}
-        for name in views.names:
-            own = views.present(name, answers[:, :1])  # [B, 1]
-            shared[name] = views.present(name, pool) & own  # [B, P]
-            answer_shared[name] = views.present(name, answers) & own & plan.filled  # [B, 1 + J]
-        log_p = log_mixture(similarities, shared, epsilon, missing, plan.own)  # [B, P]
+        masks = _masks(views, plan)
+        log_p = log_mixture(similarities, masks.shared, epsilon, missing, plan.own)  # [B, P]
     return Seen(
-        pool, plan.known, plan.allowed, log_p, similarities, shared, answer_similarities, answer_shared, embeddings
+        **vars(masks),
+        pool=pool,
+        log_p=log_p,
+        similarities=similarities,
+        answer_similarities=answer_similarities,
+        embeddings=embeddings,
+        whole=None if rows is None else _masks(views, whole),
     )
+
+
+def _masks(views: Views, plan: Plan) -> Masks:
+    """What of a plan's rows can be compared."""
+    shared, answer_shared = {}, {}
+    for name in views.names:
+        own = views.present(name, plan.answers[:, :1])  # [B, 1]
+        shared[name] = views.present(name, plan.pool) & own  # [B, P]
+        answer_shared[name] = views.present(name, plan.answers) & own & plan.filled  # [B, 1 + J]
+    return Masks(plan.known, plan.allowed, shared, answer_shared)
