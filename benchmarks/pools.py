@@ -4,9 +4,10 @@
     python -m benchmarks.pools --entities 5000 --pools 2000 --pictures 16 256
 
 Two processes over gloo, and one alone beside them: a synthetic graph (100 relations by Zipf's law), DistMult with
-d = 64, batches of 512, pictures of 4 x 32 (``--pictures``) on the disk, 20 negatives, row-wise Adagrad. Milliseconds are the first
-process's own CPU time a step, median, on one thread, waiting for the other left out (but for what gloo's own threads
-take); bytes are what a process hands to gloo in a step for the similarities and their slopes, reckoned from the shapes.
+d = 64, batches of 512, pictures of 4 x 32 (``--pictures``) on the disk, 20 negatives, row-wise Adagrad. Milliseconds
+are the first process's own CPU time a step, median, on one thread, that of gloo's threads included, waiting for the
+other left out; MiB are what a process hands to gloo in a step for the similarities and their slopes, reckoned from the
+shapes.
 """
 
 from __future__ import annotations

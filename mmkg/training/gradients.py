@@ -15,6 +15,9 @@ from mmkg.training.processes import Processes, RanOutElsewhere
 from mmkg.training.questions import Asked, Question, Questions, Whole
 from mmkg.training.step import StepLoss
 
+PLAIN = ("sampler", "regulariser")
+"""Parts of the loss that are means over triples whatever their weights."""
+
 
 class Gradients:
     r"""Fills ``grad`` of all parameters with the gradient of a step's loss.
@@ -23,7 +26,8 @@ class Gradients:
 
     .. math:: \nabla L = \sum_p \frac{\Omega_p}{\sum_q \Omega_q} \nabla L_p,
 
-    with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler can
+    with :math:`\Omega_p` the weights of a run's triples, each side for itself; the sampler's own loss and the
+    regulariser, which know no weights, count by numbers of triples. Where the sampler can
     (:attr:`mmkg.samplers.NegativeSampler.draws_for`), each run draws as for the whole batch and takes its rows, so that
     the negatives are those of one process and one part. Others draw for each run; then results are as good and not the
     same.
@@ -113,16 +117,20 @@ class Gradients:
             return {name: part.detach() for name, part in parts.items()}
         found: dict[str, Tensor] = {}
         # one after the other: what a piece draws from depends on what those before have drawn
-        for share, piece in (piece for questions in asked for piece in self._pieces(questions)):
+        for weighted, plain, piece in (piece for questions in asked for piece in self._pieces(questions)):
             with self.accelerator.autocast():
-                parts = {name: share * part for name, part in self.loss([[piece]], step).items()}
+                parts = self.loss([[piece]], step)
+                parts = {name: (plain if name in PLAIN else weighted) * part for name, part in parts.items()}
             self.accelerator.backward(sum(parts.values()) * self.processes.count)  # of which gradients are the mean
             for name, part in parts.items():
                 found[name] = found.get(name, 0.0) + part.detach()
         return found
 
-    def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, Question]]:
-        """This process's runs of one side's questions, each with its share; draw from each before the next."""
+    def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, float, Question]]:
+        """This process's runs of one side's questions; draw from each before the next.
+
+        Each comes with its share of means over weighted triples, and that of plain means.
+        """
         total = sum(_weight(question) for question in questions)
         each, number, sampler = self.processes.count, self.processes.number, self.loss.sampler
         way = None if sampler is None else sampler.draws_for
@@ -133,7 +141,8 @@ class Gradients:
                 runs = [_run(size, process * self.parts + turn, self.parts * each) for process in range(each)]
                 rows, share = runs[number]
                 part = replace(question, batch=question.batch.rows(rows), plan=None)
-                share *= _weight(part) / total
+                weighted = share * _weight(part) / total
+                plain = share * len(part.batch) / size * _weight(question) / total
                 if way is not None:
                     if way != "whole" and turn > 0:
                         self.loss.generator.set_state(state)
@@ -142,7 +151,7 @@ class Gradients:
                         part.share = Share([rows for rows, _ in runs], number, self.processes.trade)
                 elif question.plan is not None:
                     part = self.questions.planned(part)
-                yield share, part
+                yield weighted, plain, part
 
 
 class _Exchange(torch.nn.Module):
