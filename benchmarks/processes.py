@@ -41,8 +41,8 @@ from mmkg.types import Batch
 
 CONTEXT = multiprocessing.get_context("fork")  # which spares each the imports
 SHORT = "_short_of_memory"
-WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all", "mmrns", "nscaching", "kbgan", f"mmrns{SHORT}")
-WAYS = (*WAYS, "mmrns_by_ranges", "mmrns_typed_by_ranges", f"mmrns_by_ranges{SHORT}")
+RANGES = ("mmrns_by_ranges", "mmrns_typed_by_ranges", f"mmrns_by_ranges{SHORT}")
+WAYS = ("uniform", "bernoulli_by_rows", "one_vs_all", "mmrns", "nscaching", "kbgan", f"mmrns{SHORT}", *RANGES)
 TOLERANCE, PATIENCE = 1e-5, 30.0
 STEPS = 60  # of the run one of whose processes is killed
 
@@ -52,17 +52,17 @@ SAMPLERS = {
     "bernoulli_by_rows": lambda data, model: BernoulliSampler(ENTITIES, 8),
     "mmrns": lambda data, model: MMRNS(ENTITIES, *model.widths(), num_negatives=8, pool_size=30, attention_dim=8),
     # of pictures and texts some are missing, and ranges are unequal
-    "mmrns_by_ranges": lambda data, model: MMRNS(
-        *(ENTITIES, *model.widths(), features(3, 6, 1), features(2, 5, 2)),
-        **{"num_negatives": 8, "pool_size": 31, "attention_dim": 8, "pool_ranges": True},
-    ),
-    "mmrns_typed_by_ranges": lambda data, model: MMRNS(
-        *(ENTITIES, *model.widths(), features(3, 6, 1)),
-        **{"num_negatives": 8, "pool": "typed", "pool_size": 9, "attention_dim": 8, "pool_ranges": True},
-    ),
+    "mmrns_by_ranges": lambda _, model: by_ranges(model, features(3, 6, 1), features(2, 5, 2), pool_size=31),
+    "mmrns_typed_by_ranges": lambda _, model: by_ranges(model, features(3, 6, 1), pool="typed", pool_size=9),
     "nscaching": lambda data, model: NSCaching(ENTITIES, 8, Facts.from_data(data), cache_size=12, candidates=12),
     "kbgan": lambda data, model: KBGAN(ENTITIES, 8, 4, candidates=20, dim=8),
 }
+
+
+def by_ranges(model: Scorer, *given, **options) -> MMRNS:
+    """MMRNS whose pool is divided."""
+    options |= {"num_negatives": 8, "attention_dim": 8, "pool_ranges": True}
+    return MMRNS(ENTITIES, *model.widths(), *given, **options)
 
 
 class Tell(Callback):
@@ -132,9 +132,8 @@ def train(way: str, steps: int, folder: str | None, resume: bool, seen, place: t
     join(*place)
     begun = trainer(way, steps, folder, (Tell(seen),))
     if way.endswith(SHORT) and place[0] == 1:  # the second of two; the first has enough
-        ranges = way.startswith("mmrns_by_ranges")  # first before the exchange, then between there and back
-        tighten(begun.model, 5 if ranges else 10)
-        if ranges:
+        tighten(begun.model, 5 if way in RANGES else 10)
+        if way in RANGES:  # before similarities are exchanged, and then, above, before their slopes are
             tighten_range(begun.sampler, 20)
     try:
         result = begun.fit(resume=resume)
@@ -151,16 +150,8 @@ def train(way: str, steps: int, folder: str | None, resume: bool, seen, place: t
     state = [x.double().flatten() for module in begun.modules.values() for x in module.state_dict().values()]
     weight = torch.cat(state).numpy()
     told = {"metrics": metrics(together), "ranks": together.realistic.tolist(), "same": same, "weight": weight}
-    history = [entry["loss"] for entry in result.history]
-    answers.send(
-        told
-        | {
-            "steps": result.steps,
-            "history": history,
-            "processes": begun.processes.count,
-            "parts": begun.gradients.parts,
-        }
-    )
+    told |= {"steps": result.steps, "history": [entry["loss"] for entry in result.history]}
+    answers.send(told | {"processes": begun.processes.count, "parts": begun.gradients.parts})
 
 
 def train_spread(steps: int, place: tuple[int, int, int], answers) -> None:
