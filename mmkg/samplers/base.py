@@ -34,11 +34,12 @@ class NegativeSampler(torch.nn.Module, ABC):
         ValueError: If a number is below 1.
     """
 
-    draws_for: Literal["whole", "rows"] | None = None
+    draws_for: Literal["whole", "rows", "ranges"] | None = None
     """How runs that share a batch, in several processes or one after the other, draw what one run would: ``"whole"``:
     each process draws for the whole batch and takes its rows, which negatives without gradient allow; ``"rows"``:
-    ``sample(…, rows=slice)`` spends chance as for the whole batch and computes for those rows alone; None: each draws
-    for its rows, from a stream of its own."""
+    ``sample(…, rows=slice)`` spends chance as for the whole batch and computes for those rows alone; ``"ranges"``: the
+    same, and processes divide a pool too (``rows`` is a :class:`~mmkg.samplers.share.Share`); None: each draws for its
+    rows, from a stream of its own."""
 
     averaged: tuple[str, ...] = ()
     """Buffers that follow from a batch's rows, of which several processes take the means after each step."""

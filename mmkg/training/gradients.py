@@ -10,9 +10,13 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mmkg.memory import ran_out, tell
-from mmkg.training.processes import Processes
+from mmkg.samplers.share import Share
+from mmkg.training.processes import Processes, RanOutElsewhere
 from mmkg.training.questions import Asked, Question, Questions, Whole
 from mmkg.training.step import StepLoss
+
+PLAIN = ("sampler", "regulariser")
+"""Parts of the loss that are means over triples whatever their weights."""
 
 
 class Gradients:
@@ -22,7 +26,8 @@ class Gradients:
 
     .. math:: \nabla L = \sum_p \frac{\Omega_p}{\sum_q \Omega_q} \nabla L_p,
 
-    with :math:`\Omega_p` the weights of a run's triples, each side for itself. Where the sampler can
+    with :math:`\Omega_p` the weights of a run's triples, each side for itself; the sampler's own loss and the
+    regulariser, which know no weights, count by numbers of triples. Where the sampler can
     (:attr:`mmkg.samplers.NegativeSampler.draws_for`), each run draws as for the whole batch and takes its rows, so that
     the negatives are those of one process and one part. Others draw for each run; then results are as good and not the
     same.
@@ -30,7 +35,8 @@ class Gradients:
     Each process works out the gradient of its own runs; then all say whether memory sufficed, and only then do they
     exchange gradients, by DistributedDataParallel. Where memory ran out in one, all ask their samplers to compute in
     smaller portions, and where that is not enough, divide the batch into twice as many parts; the step is done anew,
-    and all later ones that way.
+    and all later ones that way. A sampler that divides a pool has the processes meet within the step, too, before each
+    exchange; where one of them fails, the others learn of it there.
 
     Args:
         loss: Of the step.
@@ -65,14 +71,15 @@ class Gradients:
         generators = {id(g): g for g in (self.loss.generator, self.questions.generator)}.values()
         before = [(g, g.get_state()) for g in generators]
         while True:
-            told, found = None, {}
+            told, agreed, found = None, False, {}
             try:
                 found = self._whole(asked, step)
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise
                 told = str(error)  # and out of here, for the error holds on to all that was being computed
-            if not self.processes.any(told is not None):
+                agreed = isinstance(error, RanOutElsewhere)
+            if not agreed and not self.processes.any(told is not None):
                 break
             for module in self.modules.values():
                 module.zero_grad()
@@ -110,37 +117,41 @@ class Gradients:
             return {name: part.detach() for name, part in parts.items()}
         found: dict[str, Tensor] = {}
         # one after the other: what a piece draws from depends on what those before have drawn
-        for share, piece in (piece for questions in asked for piece in self._pieces(questions)):
+        for weighted, plain, piece in (piece for questions in asked for piece in self._pieces(questions)):
             with self.accelerator.autocast():
-                parts = {name: share * part for name, part in self.loss([[piece]], step).items()}
+                parts = self.loss([[piece]], step)
+                parts = {name: (plain if name in PLAIN else weighted) * part for name, part in parts.items()}
             self.accelerator.backward(sum(parts.values()) * self.processes.count)  # of which gradients are the mean
             for name, part in parts.items():
                 found[name] = found.get(name, 0.0) + part.detach()
         return found
 
-    def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, Question]]:
-        """This process's runs of one side's questions, each with its share; draw from each before the next."""
+    def _pieces(self, questions: Sequence[Question]) -> Iterator[tuple[float, float, Question]]:
+        """This process's runs of one side's questions; draw from each before the next.
+
+        Each comes with its share of means over weighted triples, and that of plain means.
+        """
         total = sum(_weight(question) for question in questions)
-        count, first = self.parts * self.processes.count, self.processes.number * self.parts
-        sampler = self.loss.sampler
+        each, number, sampler = self.processes.count, self.processes.number, self.loss.sampler
+        way = None if sampler is None else sampler.draws_for
         for question in questions:
             size, whole = len(question.batch), Whole(question.batch)
             state = self.loss.generator.get_state()
-            for run in range(first, first + self.parts):
-                start, stop = (size * i // count for i in (run, run + 1))
-                share = 1.0
-                if start == stop:  # fewer triples than runs: something that counts nothing, so that all keep step
-                    start, stop, share = 0, 1, 0.0
-                rows = slice(start, stop)
+            for turn in range(self.parts):
+                runs = [_run(size, process * self.parts + turn, self.parts * each) for process in range(each)]
+                rows, share = runs[number]
                 part = replace(question, batch=question.batch.rows(rows), plan=None)
-                share *= _weight(part) / total
-                if sampler is not None and sampler.draws_for is not None:
-                    if sampler.draws_for == "rows" and run > first:
+                weighted = share * _weight(part) / total
+                plain = share * len(part.batch) / size * _weight(question) / total
+                if way is not None:
+                    if way != "whole" and turn > 0:
                         self.loss.generator.set_state(state)
                     part = replace(part, plan=question.plan, of=(whole, rows))
+                    if way == "ranges" and each > 1:
+                        part.share = Share([rows for rows, _ in runs], number, self.processes.trade)
                 elif question.plan is not None:
                     part = self.questions.planned(part)
-                yield share, part
+                yield weighted, plain, part
 
 
 class _Exchange(torch.nn.Module):
@@ -168,6 +179,15 @@ class _Meet(torch.autograd.Function):
     @staticmethod
     def backward(ctx, _):
         return (None,) * ctx.count
+
+
+def _run(size: int, run: int, count: int) -> tuple[slice, float]:
+    """Rows of one of ``count`` runs through a batch, and 1; or 0 with a row that is to count nothing.
+
+    That is where triples are fewer than runs, so that all processes keep step.
+    """
+    start, stop = (size * i // count for i in (run, run + 1))
+    return (slice(start, stop), 1.0) if start < stop else (slice(0, 1), 0.0)
 
 
 def _weight(question: Question) -> float:

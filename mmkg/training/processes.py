@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mmkg.errors import MMKGError, ProcessLost
+from mmkg.training.trade import trade
 
 
 def process_number() -> int:
@@ -23,6 +24,10 @@ def process_number() -> int:
 
 
 LOST = re.compile(r"gloo|nccl|peer|timed? ?out|timeout|connection|socket", re.IGNORECASE)
+
+
+class RanOutElsewhere(MemoryError):
+    """Memory ran out in another process, and all know."""
 
 
 class Processes:
@@ -73,6 +78,20 @@ class Processes:
         flag = torch.tensor([float(asked)], device=self.accelerator.device)
         dist.all_reduce(flag)
         return bool(flag[0] > 0)
+
+    def meet(self) -> None:
+        """Go on together, or not at all.
+
+        Raises:
+            RanOutElsewhere: If memory ran out in another process, which asked :meth:`any` meanwhile; then this one must
+                not ask again.
+        """
+        if self.any(False):
+            raise RanOutElsewhere("in another process")
+
+    def trade(self, columns: Tensor, rows: Sequence[int], widths: Sequence[int]) -> Tensor:
+        """Columns of all rows for rows of all columns, see :func:`mmkg.training.trade.trade`."""
+        return trade(columns, rows, widths, self.number, self.meet)
 
     def gather(self, state: Tensor) -> list[Tensor]:
         """The state ``[n]`` of each process, in order."""

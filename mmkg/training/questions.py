@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmkg.graph import Facts
 from mmkg.samplers import NegativeSampler
+from mmkg.samplers.share import Share
 from mmkg.training.batches import Batches, subsampling_weights
 from mmkg.training.config import TrainConfig
 from mmkg.training.seeds import stream
@@ -40,12 +41,14 @@ class Question:
         plan: What the sampler said of them, see :meth:`mmkg.samplers.NegativeSampler.plan`.
         of: The whole batch and where in it these triples stand, where negatives are drawn as for all of it; then the
             plan is of all of it.
+        share: What this process takes of the batch and the pool, where processes divide the pool too.
     """
 
     batch: Batch
     side: Side
     plan: Any = None
     of: tuple[Whole, slice] | None = None
+    share: Share | None = None
 
     def to(self, device: torch.device) -> Question:
         """The same on another device."""

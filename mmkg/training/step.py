@@ -106,8 +106,9 @@ class StepLoss:
         if question.of is None:
             return self.sampler.sample(question.batch, *given, **options)
         whole, rows = question.of
-        if self.sampler.draws_for == "rows":
-            return self.sampler.sample(whole.batch, *given, rows=rows, **options)
+        if self.sampler.draws_for != "whole":
+            wanted = rows if question.share is None else question.share
+            return self.sampler.sample(whole.batch, *given, rows=wanted, **options)
         if whole.negatives is None:
             whole.negatives = self.sampler.sample(whole.batch, *given, **options)
         return whole.negatives.rows(rows)

@@ -22,7 +22,7 @@ def test_two_processes_are_as_one_and_one_alone_says_so():
         "--steps",
         "16",
         "--ways",
-        "mmrns_short_of_memory",
+        "mmrns_by_ranges_short_of_memory",
         "bernoulli_by_rows",
     ]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=400)
@@ -33,13 +33,14 @@ def test_two_processes_are_as_one_and_one_alone_says_so():
         found.append(part)
         text = text[end:].strip()
     ways, killed, spread = found
-    # in the second process memory runs out: both take smaller portions
-    assert [way["parts"] for way in ways] == [[2, 2], [1, 1]]
+    # in the second process memory runs out twice, before the exchange of similarities and before that of their slopes:
+    # nobody waits in either for it, and both take smaller portions
+    assert [way["parts"] for way in ways] == [[4, 4], [1, 1]]
     for together in ways:
         assert together["processes"] == 2
         assert together["metrics_differ_by"] <= 1e-5
-        assert together["losses_differ_by"] < 1e-4
-        assert together["weights_differ_by"] < 1e-3
+        assert together["losses_differ_by"] < 1e-5
+        assert together["weights_differ_by"] < 1e-4
         assert together["ranking_together_equals_alone"]
         assert together["both_hold_the_same_weights"]
     assert killed["first_ended_after_s"] < 30

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mmkg.samplers.mmrns.seen import Seen
+from mmkg.samplers.mmrns.seen import Masks, Seen
 
 
 def log_weights(
@@ -57,6 +57,7 @@ def contrastive_loss(
     negative_mask: Tensor,
     negative_weight: Tensor,
     contrast: str = "row",
+    count: Tensor | None = None,
 ) -> Tensor:
     r"""One modality's loss (MMRNS, Xu et al., ACM MM 2022).
 
@@ -71,6 +72,7 @@ def contrastive_loss(
         negative_weight: Their log-weights, shape ``[B, P]``.
         contrast: ``"row"`` takes the log in each row and the mean over rows that have both kinds; ``"batch"`` sums
             over the whole batch before the log, as published code does.
+        count: How many rows the mean is over, a scalar; those that have both kinds if None. Not for ``"batch"``.
 
     Returns:
         A scalar, 0 where there is nothing to compare.
@@ -80,9 +82,15 @@ def contrastive_loss(
         up, positive_mask, down, negative_mask = (
             x.reshape(1, -1) for x in (up, positive_mask, down, negative_mask)
         )  # [1, B * J] and [1, B * P]
-    use = positive_mask.any(dim=1) & negative_mask.any(dim=1)  # [B]
+    use = _usable(positive_mask, negative_mask)  # [B]
     loss = _log_sum(down, negative_mask) - _log_sum(up, positive_mask)  # [B]
-    return torch.where(use, loss, 0.0).sum() / use.sum().clamp(min=1)
+    count = use.sum().clamp(min=1) if count is None else count
+    return torch.where(use, loss, 0.0).sum() / count
+
+
+def _usable(positive_mask: Tensor, negative_mask: Tensor) -> Tensor:
+    """Rows that have both kinds, shape ``[B]``."""
+    return positive_mask.any(dim=1) & negative_mask.any(dim=1)  # [B]
 
 
 def seen_contrast(
@@ -120,15 +128,28 @@ def seen_contrast(
         num_entities=num_entities,
         drawn_weight=drawn_weight,
     )  # [B, P]
-    losses = []
+    losses, count = [], None
     for name, similarity in seen.similarities.items():  # [B, P]
         shared = seen.shared[name]  # [B, P]
         if from_facts:
             positive = (seen.answer_similarities[name], seen.answer_shared[name], -math.log(num_entities))
         else:
             positive = (similarity, shared & seen.known, weight)
-        losses.append(contrastive_loss(*positive, similarity, shared & seen.allowed, weight, contrast))
+        if seen.whole is not None and contrast == "row":
+            count = _count(seen.whole, name, from_facts, len(similarity))
+        losses.append(contrastive_loss(*positive, similarity, shared & seen.allowed, weight, contrast, count))
     return sum(losses) / len(losses)
+
+
+def _count(whole: Masks, name: str, from_facts: bool, rows: int) -> Tensor:
+    """What some rows of a batch divide by, so that their means add up to that of all: their part of its usable rows.
+
+    Rows without a picture have nothing to compare, and some runs of rows have more of them than others.
+    """
+    shared = whole.shared[name]  # [B, P]
+    positive = whole.answer_shared[name] if from_facts else shared & whole.known  # [B, 1 + J] or [B, P]
+    use = _usable(positive, shared & whole.allowed)  # [B]
+    return use.sum().clamp(min=1) * (rows / len(use))
 
 
 def _log_sum(values: Tensor, mask: Tensor) -> Tensor:

@@ -57,12 +57,17 @@ class Plan:
         values = {name: transfer(v, device) if isinstance(v, Tensor) else v for name, v in values.items()}
         return Plan(**values | {"grouping": self.grouping.to(device)})
 
-    def rows(self, where: slice) -> Plan:
-        """The plan of some rows of the batch: the same candidates and answers, and of relations and pairs theirs."""
+    def rows(self, where: slice | Tensor, answers: int | None = None) -> Plan:
+        """The plan of some rows of the batch: the same candidates and answers, and of relations and pairs theirs.
+
+        Args:
+            where: The rows, or their numbers, shape ``[B']``.
+            answers: How many of each row's answers, the true one first; all if None.
+        """
         relation = self.relations[self.grouping.relation_at[where]]  # [B']
         relations, relation_at = relation.unique(return_inverse=True)  # [U'], [B']
         own = None if self.own is None else self.own[where]
-        rows = (own, self.known[where], self.answers[where], self.filled[where])
+        rows = (own, self.known[where], self.answers[where, :answers], self.filled[where, :answers])
         count = int(self.entities.amax()) + 1
         return _arranged(self.side, self.pool, *rows, relations, relation_at, count, self.padded)
 

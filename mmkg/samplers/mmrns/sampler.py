@@ -17,8 +17,9 @@ from mmkg.samplers.mmrns.gumbel import GRADIENTS, RELAXATIONS, straight_through
 from mmkg.samplers.mmrns.memory import affordable, shrink_chunks
 from mmkg.samplers.mmrns.options import check_above, check_options
 from mmkg.samplers.mmrns.plan import Plan, make_plan
-from mmkg.samplers.mmrns.seen import Seen, see
+from mmkg.samplers.mmrns.seen import Seen, own_rows, see
 from mmkg.samplers.mmrns.views import Views
+from mmkg.samplers.share import Share
 from mmkg.types import Batch, Features, Negatives, Side
 
 
@@ -75,6 +76,7 @@ class MMRNS(NegativeSampler):
             of what is free when the step begins. Not with ``chunk_size``.
         static_shapes: Fill up whatever depends on the ids to one of few sizes, so that shapes repeat from step to step
             (CUDA graphs, ``torch.compile``); it changes no result.
+        pool_ranges: Several processes divide the pool by ranges of entities, and not the batch, for similarities.
 
     Raises:
         ValueError: If a number is out of range, an option unknown, features belong to another graph, or nothing is left
@@ -118,6 +120,7 @@ class MMRNS(NegativeSampler):
         chunk_size: int | None = None,
         memory_mb: float | Literal["auto"] | None = None,
         static_shapes: bool = False,
+        pool_ranges: bool = False,
     ) -> None:
         super().__init__(num_entities, num_negatives)
         check_options(
@@ -147,6 +150,7 @@ class MMRNS(NegativeSampler):
         self.relaxation, self.gumbel_gradient, self.missing = relaxation, gumbel_gradient, missing
         self.contrast, self.contrast_positives, self.drawn_weight = contrast, contrast_positives, drawn_weight
         self.use_contrast, self.static_shapes = use_contrast, static_shapes
+        self.draws_for = "ranges" if pool_ranges else "rows"
         self.views = Views(
             entity_dim,
             relation_dim,
@@ -162,8 +166,6 @@ class MMRNS(NegativeSampler):
             detach_norms=detach_norms,
             positive_image_norm=positive_image_norm,
         )
-
-    draws_for = "rows"
 
     def plan(
         self,
@@ -207,7 +209,7 @@ class MMRNS(NegativeSampler):
         generator: torch.Generator | None = None,
         step: int = 0,
         plan: Plan | None = None,
-        rows: slice | None = None,
+        rows: slice | Share | None = None,
     ) -> Negatives:
         """Draw ``K`` hard negatives for each row; for what is not told here see :meth:`NegativeSampler.sample`.
 
@@ -215,16 +217,15 @@ class MMRNS(NegativeSampler):
             generator: Source of randomness on the device of the batch, or of the plan if there is one.
             step: Steps done before, for ε.
             plan: What :meth:`plan` said of this batch and side; then neither they nor the facts are looked at.
-            rows: Of which rows of the batch negatives are wanted, the same as of all; all if None.
+            rows: Of which rows of the batch, or whose share, negatives are wanted, the same as of all; all if None.
 
         Returns:
             Negatives with straight-through ``embeddings``; their ``log_prob`` carries no gradient.
         """
         plan = self.plan(batch, side, facts, generator) if plan is None else plan
         noise = gumbel(plan.known.shape, self.views.dtype, plan.pool.device, generator)  # [B, P]
-        if rows is not None:
-            plan, noise = plan.rows(rows), noise[rows]
-        seen = self.see(plan, model, step, self.chunk_size)
+        seen = self.see(plan, model, step, self.chunk_size, rows)
+        noise = noise if rows is None else noise[own_rows(rows)]  # [B', P]
         drawn = draw(seen.log_p, seen.allowed, self.num_negatives, noise)
         embeddings = straight_through(
             seen.log_p,
@@ -235,9 +236,9 @@ class MMRNS(NegativeSampler):
             gradient=self.gumbel_gradient,
         )  # [B, K, d]
         seen.positions = drawn.positions
-        return Negatives(plan.pool[drawn.positions], drawn.valid, embeddings, drawn.log_prob, cache=seen)
+        return Negatives(seen.pool[drawn.positions], drawn.valid, embeddings, drawn.log_prob, cache=seen)
 
-    def see(self, plan: Plan, model: torch.nn.Module, step: int = 0, chunk_size: int | None = None) -> Seen:
+    def see(self, plan: Plan, model: torch.nn.Module, step: int = 0, chunk_size: int | None = None, rows=None) -> Seen:
         """Compare true answers with a pool: similarities and probabilities, before any draw.
 
         Args:
@@ -245,12 +246,13 @@ class MMRNS(NegativeSampler):
             model: Scorer of the embeddings.
             step: Steps done before, for ε.
             chunk_size: Candidates computed at once; all, or what ``memory_mb`` says, if None.
+            rows: As in :meth:`sample`.
         """
         if chunk_size is None and self.memory_mb is not None:
             each = self.views.kept_bytes(plan.relations.numel())
             chunk_size = affordable(self.memory_mb, each, plan.pool.device)
         epsilon = temperature(self.epsilon, step, self.epsilon_schedule)
-        return see(self.views, plan, model, epsilon, missing=self.missing, chunk_size=chunk_size)
+        return see(self.views, plan, model, epsilon, missing=self.missing, chunk_size=chunk_size, rows=rows)
 
     shrink = shrink_chunks
 
