@@ -270,8 +270,9 @@ def test_two_processes_at_once_both_succeed_and_the_graph_is_whole(root):
 
 
 HANG = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests in the background ignores Ctrl-C
 sys.path[:0] = [{tests!r}]
 from test_disks_and_processes import OPEN
 import mmkg.files
