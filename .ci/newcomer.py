@@ -36,8 +36,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """A tag begins."""
         about = dict(attrs)
-        self.pictures += tag == "img"
-        source = about.get("src") or (about.get("href") if tag == "link" else None) or ""
+        self.pictures += tag in ("img", "image")  # of HTML, and of SVG
+        source = about.get("src") or (about.get("href") if tag in ("link", "image") else None) or ""
         if source.startswith(("http:", "https:", "//")):
             self.fetched.append(source)
 
