@@ -41,14 +41,13 @@ class Drawn(Callback):
         self.names = sorted(set(known.category))
         self.category = torch.tensor([self.names.index(name) for name in known.category])  # [R]
         self.steps: dict[str, list[list[float]]] = {}  # sums by category of each step
-        self._read, self._noted = False, []
+        self._known, self._noted = False, []
 
     def on_negatives(self, trainer, step, batch, side, negatives, scores):
         """Note the negatives of a step; they are looked at later, so that this takes no time of the step's."""
-        if not self._read:
-            self._read = True
-            if step > 1 and self.path.exists():
-                self.steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
+        if step > 1:
+            self._recall()
+        self._known = True
         if step > (1 - LAST) * trainer.config.steps:
             self._noted.append((step, batch, side, negatives.ids, negatives.valid, scores.clone()))
 
@@ -61,6 +60,12 @@ class Drawn(Callback):
             sums = torch.tensor(self.steps[str(number)], dtype=torch.float64) + self._sums(*drawn)
             self.steps[str(number)] = sums.tolist()
         write_json(self.path, {"categories": self.names, "sums": SUMS, "steps": self.steps})
+
+    def _recall(self) -> None:
+        """Take up the counts of an earlier session, once."""
+        if not self._known and self.path.exists():
+            self.steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
+        self._known = True
 
     def _sums(self, batch: Batch, side: Side, ids: Tensor, valid: Tensor, scores: Tensor) -> Tensor:
         """Sums by category ``[categories, 6]`` over a question's negatives ``[B, K]``."""
@@ -77,8 +82,7 @@ class Drawn(Callback):
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Sums by relation category; empty where no negatives were drawn."""
-        if not self._read and self.path.exists():
-            self.steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
+        self._recall()
         if not self.steps:
             return {}
         whole = torch.tensor(list(self.steps.values()), dtype=torch.float64).sum(0)  # [categories, 6]

@@ -16,6 +16,7 @@ from common import RESULTS, Probe, record, short_hash, summarise
 from mmkg.cli import print_table
 from mmkg.run import Run, RunConfig, SamplerConfig, refit_config
 from mmkg.scorers import FUSIONS
+from mmkg.scorers.pooling import SCALES
 from mmkg.training import TrainConfig
 
 
@@ -56,7 +57,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     fusion = "how modalities become part of entities' embeddings"
     add("--fusion", choices=[*sorted(FUSIONS), "none"], help=f"{fusion}; default {recipe.fusion or 'none'}")
     add("--fuse-with", help=f"what is fused, such as text,image; default {','.join(recipe.fuse_with)}")
-    add("--fuse-scale", choices=["channels", "length"], help=f"of what is fused; default {recipe.fuse_scale}")
+    add("--fuse-scale", choices=SCALES, help=f"of what is fused; default {recipe.fuse_scale}")
     add("--relation-weight", type=float, help="of relation prediction as an auxiliary task")
     add("--batch-size", type=int)
     add("--learning-rate", type=float)

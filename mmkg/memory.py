@@ -47,6 +47,11 @@ def shrinking(work: Callable[[float], T], size: float, least: float, what: str, 
         size = smaller
 
 
+def portion(size: int, number: int, count: int) -> slice:
+    """Run ``number``, from 0 on, of ``size`` things divided into ``count`` runs of nearly equal length."""
+    return slice(size * number // count, size * (number + 1) // count)
+
+
 def tell(what: str, told: str, chosen: str | None) -> None:
     """Free what nobody holds on to, and say what is done next.
 

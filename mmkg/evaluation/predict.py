@@ -11,7 +11,6 @@ from torch import Tensor
 from mmkg.errors import NumericsError
 from mmkg.evaluation.scoring import all_candidates, asking, blocks_of_scores
 from mmkg.graph import Facts
-from mmkg.scorers import Scorer
 from mmkg.types import SIDES, Batch, Side
 
 
@@ -131,8 +130,8 @@ def top_relations(
     relation = torch.arange(facts.num_relations, device=_device(model))  # [R]
     triples = torch.full_like(relation, head), relation, torch.full_like(relation, tail)  # 3 of [R]
     known = facts.to(relation.device).contains(*triples)  # [R]
-    with asking(model) as asked:
-        scores = asked(*triples) if isinstance(asked, Scorer) else model(*triples)  # [R]
+    with asking(model):
+        scores = model(*triples)  # [R]
     if not torch.isfinite(scores).all():
         worst = int((~torch.isfinite(scores)).nonzero()[0])
         raise NumericsError(f"the score of (head {head}, relation {worst}, tail {tail}) is {float(scores[worst])}")

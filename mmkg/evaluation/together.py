@@ -13,6 +13,7 @@ from mmkg.evaluation.ranking import check_questions, count_better, distinct_ques
 from mmkg.evaluation.scoring import asking
 from mmkg.evaluation.twins import twins
 from mmkg.graph import Facts
+from mmkg.memory import portion
 from mmkg.scorers import Scorer
 from mmkg.types import SIDES, Batch, Ranks, Side
 
@@ -92,7 +93,8 @@ class _Share:
 def _shared(table: Tensor, number: int, count: int) -> _Share:
     """Of a table ``[N, d]`` that all hold: a range, with all that repeat one of it and without those of another."""
     size = len(table)
-    start, stop = size * number // count, size * (number + 1) // count
+    where = portion(size, number, count)
+    start, stop = where.start, where.stop
     copies, firsts = twins(table)  # [D], [D]
     first = torch.arange(size, device=table.device)  # [N]
     first[copies] = firsts

@@ -27,6 +27,7 @@ from mmkg.run.config import RunConfig
 from mmkg.run.controls import controlled
 from mmkg.run.sampler import check_sampler
 from mmkg.scorers import FUSIONS, SCORERS, Scorer
+from mmkg.scorers.pooling import SCALES
 from mmkg.training import OBJECTIVES, stream
 from mmkg.types import Features
 
@@ -64,7 +65,7 @@ def check_names(config: RunConfig) -> None:
     check_sampler(config)
     if config.fusion is not None:
         _choose("fusion", config.fusion, FUSIONS)
-        _choose("fuse_scale", config.fuse_scale, ("channels", "length"))
+        _choose("fuse_scale", config.fuse_scale, SCALES)
         for modality in config.fuse_with or ("nothing",):
             _choose("modality to fuse with", modality, ("image", "text"))
 

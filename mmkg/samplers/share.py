@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmkg.memory import portion
+
 Trade = Callable[[Tensor, Sequence[int], Sequence[int]], Tensor]
 """Gives each process its rows of all columns for its columns of all rows, with gradients the other way.
 
@@ -41,7 +43,7 @@ class Share:
     def ranges(self, size: int) -> list[slice]:
         """Which candidates of a pool of ``P`` each process looks at; as many for each, but for one."""
         count = len(self.rows)
-        return [slice(size * i // count, size * (i + 1) // count) for i in range(count)]
+        return [portion(size, i, count) for i in range(count)]
 
     def divides(self, size: int) -> bool:
         """Whether a pool of ``P`` leaves something for each process; each looks at all of it where not."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental import _config as symbols
 
-from mmkg.memory import ran_out
+from mmkg.memory import portion, ran_out
 from mmkg.scorers.pairs import Distance, Parts, of_questions, pairs
 
 QUERIES = 64  # at most so many at once
@@ -94,4 +94,4 @@ def _rows(parts: Parts, where: slice) -> Parts:
 def _slices(size: int, count: float) -> Iterator[slice]:
     """At least ``count`` runs of nearly equal size: a last row alone would be compiled anew."""
     number = max(1, min(size, -int(-count // 1)))
-    return (slice(size * i // number, size * (i + 1) // number) for i in range(number))
+    return (portion(size, i, number) for i in range(number))

@@ -8,7 +8,7 @@ from torch import Tensor
 from mmkg.types import Features
 
 ENTITIES_AT_ONCE = 1024  # read from disk together
-SCALES = (None, "channels", "length")
+SCALES = ("channels", "length")
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,8 +33,8 @@ class MeanPooling(torch.nn.Module):
 
     def __init__(self, features: Features, *, scale: str | None = None) -> None:
         super().__init__()
-        if scale not in SCALES:
-            raise ValueError(f"scale {scale!r}: choose one of {', '.join(map(str, SCALES))}")
+        if scale is not None and scale not in SCALES:
+            raise ValueError(f"scale {scale!r}: choose one of None, {', '.join(SCALES)}")
         parts = [self.pool(*features.gather(ids)) for ids in torch.arange(len(features.row)).split(ENTITIES_AT_ONCE)]
         pooled, present = (torch.cat(x) for x in zip(*parts, strict=True))  # [N, D], [N]
         mean, deviation = torch.zeros(pooled.shape[1]), torch.ones(pooled.shape[1])

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmkg.scorers.all_distances import AllDistances
-from mmkg.scorers.kernels import NoKernel, available
+from mmkg.scorers.kernels import LARGER, NoKernel, available
 from mmkg.scorers.pairs import Distance, Parts, pairs
 
 # numbers to be read (questions x candidates x width) from which compiling pays: about a second of uncompiled work; less
@@ -58,7 +58,7 @@ def by_blocks(distance: Distance, query: Parts, table: Parts, relation: Parts, c
         chunk_mb: Memory for one block of differences, in MiB; 64 times as much on an accelerator, which has no small
             cache to spare but many cores to fill.
     """
-    limit = chunk_mb * 2**20 * (1 if query[0].device.type == "cpu" else 64)
+    limit = chunk_mb * 2**20 * (1 if query[0].device.type == "cpu" else LARGER)
     step = max(1, int(limit / (8 * sum(x.shape[1] * x.element_size() for x in table))))  # candidates at 8 questions
     keep = _trained((*query, *table, *relation))
 

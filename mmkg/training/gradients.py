@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from mmkg.memory import ran_out, tell
+from mmkg.memory import portion, ran_out, tell
 from mmkg.samplers.share import Share
 from mmkg.training.processes import Processes, RanOutElsewhere
 from mmkg.training.questions import Asked, Question, Questions, Whole
@@ -186,8 +186,8 @@ def _run(size: int, run: int, count: int) -> tuple[slice, float]:
 
     That is where triples are fewer than runs, so that all processes keep step.
     """
-    start, stop = (size * i // count for i in (run, run + 1))
-    return (slice(start, stop), 1.0) if start < stop else (slice(0, 1), 0.0)
+    rows = portion(size, run, count)
+    return (rows, 1.0) if rows.start < rows.stop else (slice(0, 1), 0.0)
 
 
 def _weight(question: Question) -> float:

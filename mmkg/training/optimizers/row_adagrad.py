@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 
-from mmkg.training.optimizers.touched import as_rows, touched
+from mmkg.training.optimizers.touched import RowOptimizer, as_rows, touched
 
 
-class RowAdagrad(torch.optim.Optimizer):
+class RowAdagrad(RowOptimizer):
     r"""Row-wise Adagrad for large tables of embeddings.
 
     .. math:: G_i \leftarrow G_i + \frac{1}{d} \|g_i\|^2, \qquad
@@ -29,22 +28,7 @@ class RowAdagrad(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable, lr: float = 0.1, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
-        if not lr > 0 or not eps > 0 or weight_decay < 0:
-            raise ValueError(f"lr {lr}, eps {eps}, weight_decay {weight_decay}: lr and eps above 0, decay at least 0")
-        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """One step along the gradients that there are, dense or sparse."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
-        return loss
+        super().__init__(params, lr, eps, weight_decay)
 
     def _update(self, parameter: Tensor, group: dict) -> None:
         flat = as_rows(parameter)  # [n, d]

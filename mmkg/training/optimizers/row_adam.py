@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from mmkg.training.optimizers.touched import as_rows, touched
+from mmkg.training.optimizers.touched import RowOptimizer, as_rows, touched
 
 
-class RowAdam(torch.optim.Optimizer):
+class RowAdam(RowOptimizer):
     r"""Lazy Adam for large tables of embeddings.
 
     .. math:: m_i \leftarrow \beta_1 m_i + (1 - \beta_1) g_i, \quad v_i \leftarrow \beta_2 v_i + (1 - \beta_2) g_i^2,
@@ -38,24 +38,9 @@ class RowAdam(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        if not lr > 0 or not eps > 0 or weight_decay < 0:
-            raise ValueError(f"lr {lr}, eps {eps}, weight_decay {weight_decay}: lr and eps above 0, decay at least 0")
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas are {betas}, expected at least 0 and below 1")
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """One step along the gradients that there are, dense or sparse."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
-        return loss
+        super().__init__(params, lr, eps, weight_decay, betas=betas)
 
     def _update(self, parameter: Tensor, group: dict) -> None:
         flat = as_rows(parameter)  # [n, d]
