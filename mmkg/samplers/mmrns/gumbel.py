@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkg.samplers.mmrns.draw import Draw, log_left
+from mmkg.samplers.mmrns.parts import parts
 
 RELAXATIONS = ("fresh", "shared")
 GRADIENTS = {"descend": 1.0, "reverse": -1.0, "none": 0.0}
@@ -87,39 +89,40 @@ class _Fresh(_StraightThrough):
     @staticmethod
     def relaxed(incoming, pool, perturbed, positions, valid, tau):
         total = torch.zeros_like(perturbed)  # [B, P]
-        left = perturbed.clone()  # [B, P], -inf once drawn
-        before = None
-        for k in range(positions.shape[1]):  # a draw that does not exist has an incoming slope of zero
-            y = fresh_draw(left, before, valid[:, k], tau)  # [B, P]
-            slope = incoming[:, k] @ pool.T  # [B, P]
-            slope.sub_(torch.linalg.vecdot(y, slope)[:, None])
-            total.addcmul_(y, slope)
-            before = left.gather(1, positions[:, k, None])  # [B, 1]
-            left.scatter_(1, positions[:, k, None], -torch.inf)
+        numbers = torch.arange(positions.shape[1], dtype=torch.int32, device=positions.device)  # [K]
+        order = torch.full_like(perturbed, len(numbers), dtype=torch.int32)  # [B, P], when a candidate is drawn
+        order.scatter_(1, positions, numbers.expand_as(positions))
+        times = perturbed.gather(1, positions)  # [B, K], -inf where not valid
+        for part in parts(len(numbers), perturbed.numel(), perturbed.device):
+            # a draw that does not exist has an incoming slope of zero
+            number = numbers[part, None]  # [k, 1]
+            left = torch.where(order[:, None] < number, -torch.inf, perturbed[:, None])  # [B, k, P]
+            before = F.pad(times, (1, 0), value=torch.inf)[:, part, None]  # [B, k, 1]
+            y = fresh_draw(left, before, valid[:, part], tau)  # [B, k, P]
+            slope = (incoming[:, part].flatten(0, 1) @ pool.T).view_as(y)  # [B, k, P]
+            slope.sub_(torch.linalg.vecdot(y, slope)[..., None])
+            total += y.mul_(slope).sum(dim=1)  # [B, P]
         return total
 
 
-def fresh_draw(left: Tensor, before: Tensor | None, valid: Tensor, tau: float) -> Tensor:
-    """The relaxed draw ``y_k`` of the "fresh" relaxation.
+def fresh_draw(left: Tensor, before: Tensor, valid: Tensor, tau: float) -> Tensor:
+    """The relaxed draws ``y_k`` of the "fresh" relaxation.
 
     Args:
-        left: Perturbed log-probabilities of what is left before draw k, -inf elsewhere, shape ``[B, P]``.
-        before: Perturbed log-probability of the draw before, shape ``[B, 1]``; None at the first draw.
-        valid: Rows in which draw k exists, shape ``[B]``; others come out uniform.
+        left: Perturbed log-probabilities of what is left before draw k, -inf elsewhere, shape ``[..., P]``.
+        before: Perturbed log-probability of the draw before, infinite at the first draw, shape ``[..., 1]``.
+        valid: Where draw k exists, shape ``[...]``; others come out uniform.
         tau: Temperature.
 
     Returns:
-        Weights that sum to 1 over each row, shape ``[B, P]``.
+        Weights that sum to 1, shape ``[..., P]``.
     """
-    if before is None:
-        logits = left.clone()  # [B, P]
-    else:
-        # a tie with the draw before would restart at time zero: keep it one rounding away
-        gap = (left - before).clamp_(max=-torch.finfo(left.dtype).eps)  # [B, P]
-        logits = torch.sub(left, gap.expm1_().neg_().log_(), out=gap)  # [B, P], in the one piece of memory
+    # a tie with the draw before would restart at time zero: keep it one rounding away
+    gap = (left - before).clamp_(max=-torch.finfo(left.dtype).eps)  # [..., P]
+    logits = torch.sub(left, gap.expm1_().neg_().log_(), out=gap)  # [..., P], in the one piece of memory
     logits = logits if tau == 1.0 else logits.div_(tau)
-    logits.masked_fill_(~valid[:, None], 0.0)  # [B, P], finite where nothing is left
-    return logits.softmax(dim=1)
+    logits.masked_fill_(~valid[..., None], 0.0)  # [..., P], finite where nothing is left
+    return logits.softmax(dim=-1)
 
 
 class _Shared(_StraightThrough):

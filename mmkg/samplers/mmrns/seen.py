@@ -58,7 +58,8 @@ class Seen(Masks):
 
 def full_precision(device: torch.device) -> AbstractContextManager:
     """A region without autocast on a device, which may know none."""
-    known = torch.amp.is_autocast_available(device.type)
+    # asking would break a compiler's graph before torch 2.12
+    known = device.type in ("cpu", "cuda") or torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
@@ -109,7 +110,10 @@ def see(
         masks = _masks(views, plan)
         log_p = log_mixture(similarities, masks.shared, epsilon, missing, plan.own)  # [B, P]
     return Seen(
-        **vars(masks),
+        known=masks.known,
+        allowed=masks.allowed,
+        shared=masks.shared,
+        answer_shared=masks.answer_shared,
         pool=pool,
         log_p=log_p,
         similarities=similarities,
