@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import sys
 
 import torch
 from tqdm import tqdm
@@ -54,21 +55,21 @@ def measure(sizes: Sizes, device: str, repeats: int, *, straightforward: bool = 
 def table(rows: list[dict], rate: float) -> str:
     """The sweep in Markdown."""
     lines = [
-        "| B | relations | P | K | fresh, s | shared, s | of floor | saved, MB | straightforward, s "
+        "| B | relations | P | K | fresh, ms | shared, ms | of floor | saved, MB | straightforward, ms "
         "| saved, MB | faster (fresh / shared) | smaller |",
         "|---:" * 12 + "|",
     ]
     for row in rows:
         fresh, shared, other = row["fresh"], row["shared"], row.get("straightforward")
         share = row["floor_gflop"] * 1e9 / rate / fresh["seconds"]
-        cells = [row["batch"], row["relations"], f"{row['pool']:,}", row["negatives"], f"{fresh['seconds']:.3f}"]
-        cells += [f"{shared['seconds']:.3f}", f"{share:.0%}", f"{fresh['saved_mb']:,.0f}"]
+        cells = [row["batch"], row["relations"], f"{row['pool']:,}", row["negatives"], f"{1e3 * fresh['seconds']:.1f}"]
+        cells += [f"{1e3 * shared['seconds']:.1f}", f"{share:.0%}", f"{fresh['saved_mb']:,.0f}"]
         if other is None:
             cells += ["does not fit", f"about {row['estimate_mb']:,.0f}", "", ""]
         else:
             faster = " / ".join(f"{other['seconds'] / x['seconds']:.1f}×" for x in (fresh, shared))
             smaller = f"{other['saved_mb'] / fresh['saved_mb']:.1f}×"
-            cells += [f"{other['seconds']:.2f}", f"{other['saved_mb']:,.0f}", faster, smaller]
+            cells += [f"{1e3 * other['seconds']:,.0f}", f"{other['saved_mb']:,.0f}", faster, smaller]
         lines.append("| " + " | ".join(str(c) for c in cells) + " |")
     return "\n".join(lines)
 
@@ -107,14 +108,15 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the results and the figure into the repository")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    rate = gemm_rate(args.device)
+    on_cpu = torch.device(args.device).type == "cpu"
+    rate = gemm_rate(args.device, 2048 if on_cpu else 8192)  # a GPU is not full with less
     grid = [(b, p, k) for b in args.batches for p in args.pools for k in args.negatives]
     rows = []
     for b, p, k in tqdm(grid, desc="sizes"):
         sizes = Sizes(batch=b, pool=p, negatives=k, entities=ENTITIES)
         estimate = KEPT_BY_STRAIGHTFORWARD * b * p + 4.0 * 4 * b * k * p
         fits = estimate < args.limit_gb * 1e9
-        memory_mb = None if p < ENTITIES else 1024  # all entities: in parts, whose memory is a setting
+        memory_mb = 1024 if on_cpu and p == ENTITIES else None  # all entities: in parts, whose memory is a setting
         rows.append(measure(sizes, args.device, args.repeats, straightforward=fits, memory_mb=memory_mb))
         rows[-1]["estimate_mb"] = estimate / 1e6
     curves = {
@@ -127,7 +129,7 @@ def main() -> None:
         for name, several in curves.items()
     }
     told = {
-        "command": "python -m benchmarks.sampler_sweep --record",
+        "command": " ".join(["python -m benchmarks.sampler_sweep", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
         "hardware": hardware(args.device),
         "torch": torch.__version__,
@@ -138,7 +140,7 @@ def main() -> None:
     print(", ".join(f"{k} {v}" for k, v in told.items()))
     if args.record:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        where = "" if args.device == "cpu" else f"_{torch.device(args.device).type}"
+        where = "" if on_cpu else f"_{torch.device(args.device).type}"
         text = json.dumps(told | {"sizes": rows, "growth": grown}, indent=1)
         (RESULTS / f"sampler{where}.json").write_text(text + "\n", encoding="utf-8")
         draw(grown, ROOT / "benchmarks" / f"sampler_cost{where}.png")

@@ -17,7 +17,7 @@ from mmkg.cli import print_table
 from mmkg.run import Run, RunConfig, SamplerConfig, refit_config
 from mmkg.scorers import FUSIONS
 from mmkg.scorers.pooling import SCALES
-from mmkg.training import TrainConfig
+from mmkg.training import REGULARISERS, TrainConfig
 
 
 def drawn_negatives(recipe: RunConfig) -> RunConfig:
@@ -61,6 +61,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
     add("--relation-weight", type=float, help="of relation prediction as an auxiliary task")
     add("--batch-size", type=int)
     add("--learning-rate", type=float)
+    add("--regulariser", choices=REGULARISERS, help=f"default {recipe.train.regulariser} in the recipe")
     add("--regulariser-weight", type=float, nargs="+", help="several: the best on validation is chosen")
     add("--validate-every", type=int, help="epochs in the recipe, else steps; default with steps: at the end only")
     add("--optimizer", help=f"default {negatives.train.optimizer} with drawn negatives, {recipe.train.optimizer} else")
@@ -79,7 +80,7 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
 
 def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     """The settings with what was typed put in place."""
-    names = ("steps", "epochs", "batch_size", "learning_rate", "optimizer", "precision", "relation_weight")
+    names = ("steps", "epochs", "batch_size", "learning_rate", "optimizer", "precision", "relation_weight", "regulariser")
     train = {n: getattr(args, n) for n in names}
     train = {n: v for n, v in train.items() if v is not None} | {"seed": args.seeds[0]}
     steps = start.train.epochs is None and train.get("epochs") is None

@@ -1,4 +1,7 @@
-"""What a GPU gives is what a CPU gives. Where there is no GPU all of this is skipped: ``pytest tests/test_gpu.py``."""
+"""What a GPU gives is what a CPU gives; all other tests run on the CPU.
+
+    MMKG_TEST_GPU=1 pytest tests/test_gpu.py
+"""
 
 import json
 import os
@@ -19,7 +22,9 @@ from mmkg.scorers import SCORERS, DistanceScorer, DistMult, RotatE, fuse, kernel
 from mmkg.training import OBJECTIVES, Callback, SelfAdversarial, TrainConfig, Trainer
 from mmkg.types import SIDES, Batch, Features
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: torch.cuda finds none")
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no GPU that torch.cuda finds, or MMKG_TEST_GPU is not set"
+)
 GPU = "cuda"
 N, R, D, B = 300, 7, 32, 70
 
