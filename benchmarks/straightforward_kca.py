@@ -43,7 +43,7 @@ def kca_views(kca, image, text, relation, positive_image_norm=True) -> dict[str,
 
     def encode(given, layer, null):
         if given is None:
-            ones = torch.ones(*shape, null.shape[0], dtype=torch.bool)
+            ones = torch.ones(*shape, null.shape[0], dtype=torch.bool, device=null.device)
             return null.expand(*shape, -1, -1), ones
         values, mask = given
         rows = F.leaky_relu(values @ layer.weight.T + layer.bias, 0.1)  # [B, P, R, a]
@@ -126,7 +126,7 @@ def mixture(similarities, shared, epsilon, rule) -> Tensor:
 
 def relaxed_draws(log_p, allowed, noise, num, tau, relaxation) -> tuple[Tensor, Tensor, Tensor]:
     """K draws one after another: relaxed ``[B, K, P]`` kept for autograd, positions and validity ``[B, K]``."""
-    mask, time = allowed.clone(), torch.zeros(len(log_p), 1, dtype=log_p.dtype)
+    mask, time = allowed.clone(), log_p.new_zeros(len(log_p), 1)  # [B, P], [B, 1]
     arrival = torch.exp(-(log_p + noise)).detach()  # [B, P]
     rows, positions, valid = [], [], []
     for k in range(num):
@@ -173,7 +173,7 @@ def step(sampler, batch, side, model, facts, score, generator=None, number=0) ->
     first = {m: v[:, :1] for m, v in of_answers.items()}  # [B, 1, a]
     similarities = {m: cosine(first[m], of_pool[m], views.detach_norms) for m in of_pool}  # [B, P]
     own = {m: cosine(first[m], of_answers[m], views.detach_norms) for m in of_pool}  # [B, 1 + J]
-    has = {m: views.present(m, torch.arange(count)) for m in of_pool}  # [N]
+    has = {m: views.present(m, torch.arange(count, device=pool.device)) for m in of_pool}  # [N]
     shared = {m: has[m][pool] & has[m][answers[:, :1]] for m in of_pool}
     own_shared = {m: has[m][answers] & has[m][answers[:, :1]] & filled for m in of_pool}
     epsilon = sampler.epsilon / (1 + math.log(number + 1)) if sampler.epsilon_schedule else sampler.epsilon

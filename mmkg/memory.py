@@ -38,7 +38,7 @@ def shrinking(work: Callable[[float], T], size: float, least: float, what: str, 
         try:
             return work(size)
         except (MemoryError, RuntimeError) as error:
-            if not ran_out(error):
+            if not ran_out(error) or isinstance(error, OutOfMemory):  # that one was of the smallest portion already
                 raise
             told = str(error)
         # outside, for an error holds on to all that was being computed

@@ -236,7 +236,9 @@ def test_ranks_are_the_same(kin):
         assert torch.equal(getattr(here, name), getattr(there, name).cpu()), name
     assert metrics(here) == pytest.approx(metrics(there))
     told = evaluate(model, kin, "test", progress=False).summary()  # a graph on the host, a model on the GPU
-    assert told["metrics"] == evaluate(model.cpu(), kin, "test", progress=False).summary()["metrics"]
+    expected = evaluate(model.cpu(), kin, "test", progress=False).summary()
+    for rule, of_rule in told["metrics"].items():
+        assert of_rule == pytest.approx(expected["metrics"][rule]), rule
 
 
 @pytest.fixture
@@ -250,7 +252,7 @@ def little_memory():
 
 
 def test_where_memory_runs_out_ranking_goes_on_in_smaller_blocks(little_memory):
-    entities = 400_000
+    entities = 1_000_000  # so that scores of all questions are twice as large as the memory
     torch.manual_seed(0)
     model = whole_numbers(entities, 2, 16).to(GPU)
     triples = torch.stack([torch.randint(n, (600,)) for n in (entities, 2, entities)], dim=1)  # [600, 3]
@@ -264,7 +266,7 @@ def test_where_memory_runs_out_ranking_goes_on_in_smaller_blocks(little_memory):
 
 def test_where_memory_runs_out_training_goes_on_in_parts(little_memory, kin):
     kin = kin.clone()
-    kin.num_nodes = entities = 300_000
+    kin.num_nodes = entities = 1_000_000
     kin.entity_names = [f"e{i}" for i in range(entities)]
     torch.manual_seed(0)
     model, watch = RotatE(entities, 4, 8), Watch(Facts.from_data(kin, ("train",)))

@@ -86,6 +86,28 @@ def test_evaluation_takes_fewer_questions_at_once(kin, monkeypatch, error):
         rank(model, triples, facts)
 
 
+def test_evaluation_goes_on_where_counting_ran_out(kin, monkeypatch):
+    from mmkg.evaluation import ranking
+
+    torch.manual_seed(0)
+    model, facts = DistMult(60, 4, 8), Facts.from_data(kin, ("train", "val", "test"))
+    triples = torch.stack([kin.edge_index[0], kin.edge_type, kin.edge_index[1]], dim=1)
+    expected, count, sizes = rank(model, triples, facts), ranking.count_better, []
+
+    def tight(scores, *args):
+        sizes.append(len(scores))
+        if len(scores) > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return count(scores, *args)
+
+    monkeypatch.setattr(ranking, "count_better", tight)
+    with pytest.warns(UserWarning, match="evaluation: memory ran out .* MiB at once"):
+        found = rank(model, triples, facts)
+    assert sizes[0] > 40 >= sizes[-1]
+    assert torch.equal(found.optimistic, expected.optimistic)
+    assert torch.equal(found.pessimistic, expected.pessimistic)
+
+
 def test_mining_takes_less_memory(kin, monkeypatch):
     from mmkg.graph import patterns
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from mmkg.evaluation.scoring import Candidates, all_candidates, asking, blocks_of_scores, rows_in_cache
 from mmkg.graph import Facts
+from mmkg.memory import shrinking
 from mmkg.types import SIDES, Batch, Ranks, Side
 
 
@@ -51,7 +54,12 @@ def rank(
     bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
     with bar, asking(model) as asked:
         every = all_candidates(asked, facts.num_nodes)  # for both sides
-        parts = [_rank_side(asked, every, triples, facts, side, memory_mb, bar) for side in sides]
+        least = facts.num_nodes * 8 / 2**20  # of one question
+        parts = []
+        for side in sides:
+            work = partial(_rank_side, asked, every, triples, facts, side, bar, bar.n)
+            # what is made of a block of scores needs memory, too
+            parts.append(shrinking(work, memory_mb, min(least, memory_mb), "evaluation"))
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     return Ranks(optimistic, pessimistic, candidates, *side_by_side(triples, sides))
 
@@ -84,10 +92,12 @@ def _rank_side(
     triples: Tensor,
     facts: Facts,
     side: Side,
-    memory_mb: float,
     bar: tqdm,
+    before: int,
+    memory_mb: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each."""
+    """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each; ``before`` is where the bar begins."""
+    bar.n = before
     every = Batch(*triples.unbind(1))
     question, order, start = distinct_questions(every.anchor(side) * facts.num_relations + every.relation)
     first = order[start[:-1]]  # [U], one triple of each question

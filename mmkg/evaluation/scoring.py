@@ -18,6 +18,7 @@ from mmkg.scorers import Scorer
 from mmkg.types import Batch, Side
 
 CACHE_BYTES = 2**19
+GPU_BYTES = 2**26  # fills a GPU, and is little beside the scores themselves
 
 
 def score_side(model: torch.nn.Module, batch: Batch, side: Side, candidates: Tensor | None = None) -> Tensor:
@@ -157,10 +158,12 @@ def _most_rows(device: torch.device) -> int:
 
 
 def rows_in_cache(scores: Tensor) -> int:
-    """How many rows of scores ``[b, N]`` to go over at once, so that they stay in a core's cache between two passes."""
-    if scores.device.type != "cpu":
-        return max(1, len(scores))
-    return max(1, CACHE_BYTES // (scores.shape[1] * scores.element_size()))
+    """How many rows of scores ``[b, N]`` to go over at once.
+
+    On a CPU they stay in a core's cache between two passes, on a GPU what is made of them stays small.
+    """
+    limit = CACHE_BYTES if scores.device.type == "cpu" else GPU_BYTES
+    return max(1, limit // (scores.shape[1] * scores.element_size()))
 
 
 def _check_finite(scores: Tensor, batch: Batch, side: Side) -> None:
