@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import RESULTS, Cost, record, short_hash
-from comparison import caption, rows, step_seconds, told_ranks
+from comparison import budgets, caption, rows, step_seconds, told_ranks
 from drawn import Drawn
 from variants import COMPARED, CONTROLS, VARIANTS, Variant, configured
 
@@ -255,7 +255,9 @@ def main() -> None:
     entries = load(args.results, args.dataset, args.scorer)
     if not entries:
         raise DataError("nothing is recorded yet", file=args.results / "compare", cure="run without --table first")
-    print_table(rows(entries), f"{args.dataset}, {args.scorer}")
+    for group in budgets(entries):
+        steps = next(e["steps"] for e in group if "steps" in e["budget"])
+        print_table(rows(group), f"{args.dataset}, {args.scorer}, {steps} steps")
     print(caption())
 
 

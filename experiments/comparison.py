@@ -77,6 +77,23 @@ def terms(entry: dict) -> dict:
     return {"warm_up_steps": entry["warm_up_steps"], "dim": config["dim"], **train, **sampler}
 
 
+def budgets(entries: list[dict]) -> list[list[dict]]:
+    """Results of one dataset and scorer that may be compared, the fewest steps first.
+
+    Runs of equal time go with the fewest steps that are as theirs in all else.
+    """
+    groups: dict[str, list[dict]] = {}
+    for entry in sorted((e for e in entries if "steps" in e["budget"]), key=lambda e: terms(e)["steps"]):
+        groups.setdefault(json.dumps(terms(entry)), []).append(entry)
+    for entry in (e for e in entries if "seconds" in e["budget"]):
+        own = terms(entry) | {"steps": None}
+        for told, group in groups.items():
+            if json.loads(told) | {"steps": None} == own:
+                group.append(entry)
+                break
+    return list(groups.values())
+
+
 def mrr(entry: dict) -> float:
     """Validation MRR, realistic ranks."""
     return entry["valid"]["realistic"]["mrr"]
@@ -93,6 +110,8 @@ def within(entry: dict, seconds: float) -> float | None:
     Returns:
         None if it was not trained for that long, or not validated within that time.
     """
+    if entry["budget"].get("seconds") == seconds:  # as many steps as fit, by the clock of its run of equal steps
+        return max(point["valid_mrr"] for point in entry["history"])
     each = step_seconds(entry)
     if each is None or entry["steps"] * each < 0.9 * seconds:
         return None
@@ -110,8 +129,8 @@ def rows(entries: list[dict]) -> list[dict[str, str]]:
     stepped = [e for e in entries if "steps" in e["budget"]]
     if len(told := {json.dumps(terms(e)) for e in stepped}) > 1:
         problem = f"results of {len(told)} different budgets: {'; '.join(sorted(told))}"
-        raise DataError(problem, cure="keep them in different folders: --results")
-    budgets = {e["budget"]["seconds"] for e in entries if "seconds" in e["budget"]}
+        raise DataError(problem, cure="take those of each apart, see budgets")
+    times = {e["budget"]["seconds"] for e in entries if "seconds" in e["budget"]}
     of = {name: [e for e in stepped if e["variant"] == name] for name in VARIANTS}
     of = {name: sorted(found, key=lambda e: e["seed"]) for name, found in of.items() if found}
     gains = {base: _gains(of, base) for base in (BASE, WEIGHED)}
@@ -121,7 +140,7 @@ def rows(entries: list[dict]) -> list[dict[str, str]]:
         row["Hits@10"] = mean_sd([e["valid"]["realistic"]["hits@10"] for e in found], 3)
         for base, known in gains.items():
             row[f"− {base}"], row["p" if base == BASE else "p "] = known.get(name, ("", ""))
-        for seconds in sorted(budgets):
+        for seconds in sorted(times):
             longest = {e["seed"]: e for e in found} | {
                 e["seed"]: e for e in entries if e["variant"] == name and e["budget"].get("seconds") == seconds
             }
@@ -139,6 +158,22 @@ def rows(entries: list[dict]) -> list[dict[str, str]]:
         if missing := variant.missing(available):
             table.append({"negatives by": name, "validation MRR": f"not applicable: no {', no '.join(missing)}"})
     return table
+
+
+SHOWN = ("uniform", "self-adversarial", "NSCaching", "MMRNS", "1-vs-all")
+"""Rows that the summary shows."""
+
+
+def summary(entries: list[dict]) -> dict[str, str]:
+    """One budget of one dataset and scorer in a row: validation MRR by :data:`SHOWN`, and what MMRNS gains."""
+    table = {row["negatives by"]: row for row in rows(entries)}
+    of_mmrns, at = table["MMRNS"], terms(next(e for e in entries if "steps" in e["budget"]))
+    found = {"dataset": entries[0]["dataset"], "scorer": entries[0]["scorer"]}
+    found |= {"steps": f"{at['warm_up_steps']:,} + {at['steps']:,}", "seeds": of_mmrns["seeds"]}
+    found |= {name: table[name]["validation MRR"] if name in table else "" for name in SHOWN}
+    for base, p in ((BASE, "p"), (WEIGHED, "p ")):
+        found[f"MMRNS − {base}"], found[p] = of_mmrns.get(f"− {base}", ""), of_mmrns.get(p, "")
+    return found
 
 
 def share_of(entries: list[dict], part: str, of: str, percent: int | None, category: str | None = None) -> str:

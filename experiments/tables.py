@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import RESULTS, mean_sd
-from comparison import caption, false_by_category, terms
+from comparison import budgets, caption, false_by_category, summary, terms
 from comparison import rows as comparison_rows
 from patterns import row
 from unseen import CONTROLS, VARIANTS
@@ -23,6 +23,7 @@ from mmkg.run import DATASETS
 
 README = Path(__file__).parents[1] / "README.md"
 RECIPES = Path(__file__).parent / "README.md"
+COMPARISON = Path(__file__).parent / "COMPARISON.md"
 UNSEEN = Path(__file__).parents[1] / "docs" / "unseen.md"
 CARDS = Path(__file__).parents[1] / "datasets" / "README.md"
 
@@ -161,15 +162,17 @@ def recipes() -> str:
     lines = [f"| {' | '.join([*columns, 'seconds a run'])} |", "|---|---|---" + "|---:" * 7 + "|"]
     folders = [RESULTS / name for name in sorted(DATASETS) if name != "worldmoji"]
     every = [e for folder in folders for e in load(folder) if "test" in e]
-    for kind in dict.fromkeys((e["dataset"], e["variant"], json.dumps(e["trained_on"])) for e in every):
-        found = [e for e in every if (e["dataset"], e["variant"], json.dumps(e["trained_on"])) == kind]
+    kinds = [(e["dataset"], told_model(e), json.dumps(e["trained_on"])) for e in every]
+    for kind in dict.fromkeys(kinds):
+        found = [e for e, own in zip(every, kinds, strict=True) if own == kind]
         first = found[0]
         numbers = [mean_sd([100 * e["test"]["realistic"][m] for e in found], 2) for m in ("mrr", "hits@1", "hits@10")]
         chosen = f"{100 * first['valid']['realistic']['mrr']:.2f}"
         seconds = sum(e["wall_seconds"] for e in found) / len(found)
         epochs = f"{first['best_step'] / first['steps_per_epoch']:.0f}"
-        cells = [told_model(first), " + ".join(first["trained_on"]), epochs, str(len(found)), chosen, *numbers]
-        lines.append(f"| {kind[0]} | {' | '.join([*cells, f'{seconds:.0f}'])} |")
+        seconds = f"{seconds:.0f}" + ("" if first["device"].startswith("cpu") else " on a GPU")
+        cells = [kind[1], " + ".join(first["trained_on"]), epochs, str(len(found)), chosen, *numbers]
+        lines.append(f"| {kind[0]} | {' | '.join([*cells, seconds])} |")
     if not every:
         return "No recipe was looked at on test yet."
     told = (
@@ -196,31 +199,33 @@ def told_model(entry: dict) -> str:
     return ", ".join(parts)
 
 
-def compare() -> str:
-    """Every way to find negatives beside every other, a table for each dataset and scorer that was run."""
+def compared() -> list[list[dict]]:
+    """Results of the comparison by dataset, scorer and budget, WorldMoji first."""
     entries = load(RESULTS / "compare")
-    if not entries:
-        return "Not run yet."
+    kinds = sorted({(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k))
+    return [group for kind in kinds for group in budgets([e for e in entries if (e["dataset"], e["scorer"]) == kind])]
+
+
+def compare_short() -> str:
+    """What MMRNS gains, a row for each dataset, scorer and budget."""
+    return "\n".join(markdown([summary(group) for group in compared()]))
+
+
+def compare() -> str:
+    """Every way to find negatives beside every other, a table for each dataset, scorer and budget that was run."""
     parts = []
-    for dataset, scorer in sorted(
-        {(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k)
-    ):
-        mine = [e for e in entries if (e["dataset"], e["scorer"]) == (dataset, scorer)]
-        lines = markdown(comparison_rows(mine))
+    for mine in compared():
         at = terms(next(e for e in mine if "steps" in e["budget"]))
-        told = f"{dataset}, {scorer}, dim {at['dim']}: {at['steps']} steps of {at['batch_size']} triples with"
-        told += (
-            f" {at['negatives']} negatives (MMRNS: out of {at['pool']}), after {at['warm_up_steps']} steps with uniform"
-        )
-        told += f" ones. {told_once(mine, 'date')}, {told_once(mine, 'device')} of a shared, busy machine."
-        parts.append("\n".join([*lines, "", f"*{told}*"]))
+        parts.append(f"## {mine[0]['dataset']}, {mine[0]['scorer']}, {at['steps']:,} steps")
+        told = f"Dim {at['dim']}: {at['steps']:,} steps of {at['batch_size']} triples with {at['negatives']} negatives"
+        told += f" (MMRNS: out of {at['pool']}), after {at['warm_up_steps']:,} steps with uniform ones."
+        told += f" {told_once(mine, 'date')}, {told_once(mine, 'device')} of a shared, busy machine."
+        parts.append("\n".join([*markdown(comparison_rows(mine)), "", f"*{told}*"]))
         if false := false_by_category(mine):
-            what = (
-                "Negatives that are held-out facts by relation category (at least), what they take of the gradient, and"
-            )
-            what += " questions whose negatives give less than 0.005 of it. The last quarter of steps."
+            what = "Negatives that are held-out facts by relation category (at least), what they take of the gradient,"
+            what += " and questions whose negatives give less than 0.005 of it. The last quarter of steps."
             parts.append("\n".join([*markdown(false), "", f"*{what}*"]))
-    return "\n\n".join([*parts, f"*{caption()}*"])
+    return "\n\n".join(parts)
 
 
 def markdown(rows: list[dict[str, str]]) -> list[str]:
@@ -253,7 +258,8 @@ def straight_through() -> str:
 TABLES = {"worldmoji": worldmoji, "unseen_short": unseen_short}
 PAGES = {
     README: TABLES,
-    RECIPES: {"recipes": recipes, "compare": compare, "straight_through": straight_through, "db15k": db15k},
+    COMPARISON: {"caption": lambda: f"*{caption()}*", "compare": compare},
+    RECIPES: {"recipes": recipes, "compare_short": compare_short, "straight_through": straight_through, "db15k": db15k},
     UNSEEN: {"unseen": unseen, "linking": linking},
     CARDS: {"patterns": patterns},
 }
