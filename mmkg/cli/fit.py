@@ -23,7 +23,7 @@ from mmkg.cli.options import (
 from mmkg.errors import DataError
 from mmkg.terminal import print_evaluation
 
-FUSE_WITH = "image,text"
+FUSE_WITH, FUSE_SCALE, STEPS = "image,text", "channels", 2000
 
 
 def train(
@@ -69,9 +69,12 @@ def train(
         str | None, typer.Option(help="Make pictures and texts part of the embeddings: linear, gated or back_fill.")
     ] = None,
     fuse_with: Annotated[str, typer.Option(help="With which of image,text.")] = FUSE_WITH,
+    fuse_scale: Annotated[
+        str, typer.Option(help="Scale of what is fused: channels suits adam, length suits adagrad.")
+    ] = FUSE_SCALE,
     epsilon: Annotated[float, typer.Option(help="Temperature of MMRNS's draws at the first step.")] = 10.0,
     gumbel_gradient: Annotated[str, typer.Option(help="descend, reverse or none.")] = "descend",
-    steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2000,
+    steps: Annotated[int | None, typer.Option(help=f"Optimisation steps; default {STEPS}.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train triples, instead of steps.")] = None,
     batch_size: Annotated[int, typer.Option(help="Positive triples a step.")] = 256,
     both_sides: Annotated[bool, typer.Option("--both-sides", help="Ask for tails and heads in each step.")] = False,
@@ -121,10 +124,14 @@ def train(
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
+    from mmkg.run.folder import CONFIG
     from mmkg.training import OBJECTIVES, TrainConfig, process_number
 
-    if fusion is None and fuse_with != FUSE_WITH:
-        raise DataError(f"fuse-with {fuse_with} and no fusion", cure="add --fusion linear, or leave it out")
+    for name, typed, unless in (("with", fuse_with, FUSE_WITH), ("scale", fuse_scale, FUSE_SCALE)):
+        if fusion is None and typed != unless:
+            raise DataError(f"fuse-{name} {typed} and no fusion", cure="add --fusion linear, or leave it out")
+    if steps is not None and epochs is not None:
+        raise DataError(f"{steps} steps and {epochs} epochs", cure="give one of the two")
     if validate_every is None:
         validate_every = 0 if refit else 500 if epochs is None else 5
     given |= {"validate_every": validate_every, "checkpoint_every": 500 if epochs is None else 5, "name": sampler}
@@ -132,6 +139,7 @@ def train(
     given |= {
         "modalities": listed(modalities),
         "fuse_with": listed(fuse_with),
+        "steps": STEPS if steps is None else steps,
         "memory_mb": number_or_word(pool_memory),
     }
 
@@ -145,6 +153,8 @@ def train(
     )
     against = sampler if objective not in OBJECTIVES or config.draws_negatives else objective
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{against}-{seed}"
+    if resume and not (folder / CONFIG).exists() and not process_number():
+        typer.echo(f"{folder}: nothing to go on from, starting anew", err=True)
     callbacks = [census_of(config, folder, census_every, resume)] if census or census_every is not None else []
     run = Run.train(config, folder, resume=resume, progress=not json, callbacks=callbacks, track=track or ())
     if process_number():

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from mmkg import cli
+from mmkg.cli import fit
 from mmkg.run import RunConfig, SamplerConfig
 from mmkg.samplers import SAMPLERS
 from mmkg.training import OBJECTIVES, OPTIMIZERS, REGULARISERS, TrainConfig
@@ -52,8 +53,9 @@ def test_defaults_are_those_of_the_settings_but_for_validation():
     for kind in (RunConfig, TrainConfig, SamplerConfig):
         for field in fields(kind):
             if field.name in defaults and field.name not in ("dataset", "sampler", "train", "modalities", "fuse_with"):
-                expected = 500 if field.name == "validate_every" else field.default
-                assert (defaults[field.name] if field.name != "validate_every" else 500) == expected, field.name
+                own = {"validate_every": 500, "steps": fit.STEPS}  # None where the other kind of number is given
+                expected = own["validate_every"] if field.name == "validate_every" else field.default
+                assert own.get(field.name, defaults[field.name]) == expected, field.name
 
 
 def test_a_recipe_by_hand_and_its_refit(call, tmp_path):
@@ -101,6 +103,15 @@ def test_the_folder_is_called_after_what_is_trained_against(call, tmp_path, monk
     assert json.loads(call(*words.split(), "--objective", "k_vs_all")[1])["run"] == "runs/zoo-distmult-k_vs_all-0"
 
 
+def test_resume_says_where_there_is_nothing_to_go_on_from(call, tmp_path):
+    words = "--scorer distmult --sampler uniform --dim 4 --steps 1 --batch-size 8 --validate-every 0 --json --resume"
+    where = ["--root", tmp_path / "data", "--out", tmp_path / "run"]
+    status, _, error = call("train", "worldmoji", *where, *words.split())
+    assert (status, error.strip()) == (0, f"{tmp_path / 'run'}: nothing to go on from, starting anew")
+    status, _, error = call("train", "worldmoji", *where, *words.split())
+    assert (status, error) == (0, "")
+
+
 def test_options_of_other_samplers(call, tmp_path):
     words = "--sampler frequency --sampler-option power=0.5 --sampler-option count=same --steps 1 --dim 4 "
     words += "--batch-size 8 --validate-every 0 --json"
@@ -119,6 +130,9 @@ def test_options_of_other_samplers(call, tmp_path):
         (["--refit", "--validate-every", "3"], "validation is trained on"),
         (["--pool-memory", "much"], "memory_mb 'much'. Cure: give MiB above 0, auto, or nothing"),
         (["--fuse-with", "text"], "fuse-with text and no fusion. Cure: add --fusion linear"),
+        (["--fuse-scale", "length"], "fuse-scale length and no fusion. Cure: add --fusion linear"),
+        (["--fusion", "linear", "--fuse-scale", "small"], "unknown fuse_scale 'small'"),
+        (["--steps", "3", "--epochs", "1"], "3 steps and 1 epochs. Cure: give one of the two"),
         (["--sampler", "nscaching", "--sampler-option", "cache_size=a"], "nscaching: cache_size is 'a', not a number"),
         (["--sampler", "nscaching", "--sampler-option", "cache"], "write NAME=VALUE"),
         (["--sampler", "nscaching", "--sampler-option", "colour=1"], "sampler nscaching has no option 'colour'"),
