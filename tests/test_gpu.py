@@ -1,6 +1,6 @@
 """What a GPU gives is what a CPU gives; all other tests run on the CPU.
 
-    MMKG_TEST_GPU=1 pytest tests/test_gpu.py
+MMKG_TEST_GPU=1 pytest tests/test_gpu.py
 """
 
 import json
