@@ -1,5 +1,7 @@
 """The route through transformers, on tiny models with RANDOM weights: shapes and places are tested, not quality."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -78,9 +80,11 @@ def test_tokens_before_the_patches_are_dropped(kind, prefix, pictures):
 def test_pixels_are_those_of_the_models_own_processor(kind, pictures, tmp_path):
     processor = getattr(transformers, f"{kind}ImageProcessor")(size={"height": 56, "width": 56}, do_center_crop=False)
     encoder = VisionEncoder(random_model(kind), "cpu", processor=processor)
+    # where torchvision is there, transformers resizes by it, and rounds some pixels the other way: one level of 255
+    level = 1e-5 if find_spec("torchvision") is None else 1.01 * 2 / 255
     for picture in pictures:
         own = processor(picture, return_tensors="pt")["pixel_values"][0]
-        torch.testing.assert_close(encoder.preprocess(picture), own, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(encoder.preprocess(picture), own, rtol=1e-5, atol=level)
 
 
 def test_a_model_that_crops_sees_the_whole_picture_here():
