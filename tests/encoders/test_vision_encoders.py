@@ -80,7 +80,7 @@ def test_tokens_before_the_patches_are_dropped(kind, prefix, pictures):
 def test_pixels_are_those_of_the_models_own_processor(kind, pictures, tmp_path):
     processor = getattr(transformers, f"{kind}ImageProcessor")(size={"height": 56, "width": 56}, do_center_crop=False)
     encoder = VisionEncoder(random_model(kind), "cpu", processor=processor)
-    # where torchvision is there, transformers resizes by it, and rounds some pixels the other way: one level of 255
+    # where torchvision is there, transformers resizes by it and rounds some pixels the other way, by one level
     level = 1e-5 if find_spec("torchvision") is None else 1.01 * 2 / 255
     for picture in pictures:
         own = processor(picture, return_tensors="pt")["pixel_values"][0]
