@@ -8,8 +8,8 @@
 Reads FB15k-237 from datasets/FB15k-237, from a folder named by MMKG_RAW, or from the web.
 
 Expected: at rank 1,000, on an NVIDIA H200 shared with other runs, a validation MRR of 0.318 (where test facts count as
-wrong answers) and a test MRR of 0.357, trained on train alone (1 seed, 5.6 minutes; a weight of 5e-2 was ahead of 2e-2).
-The aim is 0.36, and ComplEx-N3 of the paper's authors reaches 0.37 at this rank. On a CPU it was not run to its end: an
+wrong answers) and a test MRR of 0.357, trained on train alone (1 seed, 5.6 minutes; weight 5e-2 was ahead of 2e-2). The
+aim is 0.36, and ComplEx-N3 of the paper's authors reaches 0.37 at this rank. On a CPU it was not run to its end: an
 epoch at rank 200 takes 56 seconds of one core of an AMD EPYC (Zen 4), 40 epochs about 40 minutes.
 """
 
