@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 
 import torch
 from common import mean_sd
@@ -74,7 +75,8 @@ def terms(entry: dict) -> dict:
     config = entry["config"]
     train = {name: config["train"][name] for name in ("batch_size", "learning_rate", "steps")}
     sampler = {name: config["sampler"][name] for name in ("negatives", "pool")}
-    return {"warm_up_steps": entry["warm_up_steps"], "dim": config["dim"], **train, **sampler}
+    told = {"warm_up_steps": entry["warm_up_steps"], "device": entry["device"], "dim": config["dim"]}
+    return told | train | sampler
 
 
 def budgets(entries: list[dict]) -> list[list[dict]]:
@@ -91,6 +93,9 @@ def budgets(entries: list[dict]) -> list[list[dict]]:
             if json.loads(told) | {"steps": None} == own:
                 group.append(entry)
                 break
+        else:
+            problem = f"{entry['variant']}, seed {entry['seed']}: a run of equal time beside no run of equal steps"
+            raise DataError(problem, cure="compare without --seconds first")
     return list(groups.values())
 
 
@@ -110,10 +115,10 @@ def within(entry: dict, seconds: float) -> float | None:
     Returns:
         None if it was not trained for that long, or not validated within that time.
     """
-    if entry["budget"].get("seconds") == seconds:  # as many steps as fit, by the clock of its run of equal steps
-        return max(point["valid_mrr"] for point in entry["history"])
     each = step_seconds(entry)
-    if each is None or entry["steps"] * each < 0.9 * seconds:
+    # a run of equal time had the steps that fit by the clock of its run of equal steps, whatever its own clock says
+    timed = entry["budget"].get("seconds") == seconds
+    if each is None or (not timed and entry["steps"] * each < 0.9 * seconds):
         return None
     # the clock of one run is not exact: a validation just behind the bound counts
     seen = [point["valid_mrr"] for point in entry["history"] if point["step"] * each <= 1.05 * seconds]
@@ -150,7 +155,7 @@ def rows(entries: list[dict]) -> list[dict[str, str]]:
         row["held-out facts, at least"] = share_of(found, "false", "negatives", 2)
         row["gradient"] = share_of(found, "slope", "questions", None)
         timed = [each for e in found if (each := step_seconds(e)) is not None]
-        row["CPU s a step"] = f"{sum(timed) / len(timed):.3f}" if timed else ""
+        row["CPU s a step"] = f"{median(timed):.3f}" if timed else ""  # of seeds, for other work may slow one down
         row["peak MB"] = f"{max(e['peak_memory_mb'] for e in found):,}"
         table.append(row)
     available = set(stepped[0]["available"])
@@ -167,7 +172,7 @@ SHOWN = ("uniform", "self-adversarial", "NSCaching", "MMRNS", "1-vs-all")
 def summary(entries: list[dict]) -> dict[str, str]:
     """One budget of one dataset and scorer in a row: validation MRR by :data:`SHOWN`, and what MMRNS gains."""
     table = {row["negatives by"]: row for row in rows(entries)}
-    of_mmrns, at = table["MMRNS"], terms(next(e for e in entries if "steps" in e["budget"]))
+    of_mmrns, at = table.get("MMRNS", {"seeds": "0"}), terms(next(e for e in entries if "steps" in e["budget"]))
     found = {"dataset": entries[0]["dataset"], "scorer": entries[0]["scorer"]}
     found |= {"steps": f"{at['warm_up_steps']:,} + {at['steps']:,}", "seeds": of_mmrns["seeds"]}
     found |= {name: table[name]["validation MRR"] if name in table else "" for name in SHOWN}
@@ -233,7 +238,8 @@ def caption() -> str:
         " seeds), corrected by Holm for the number of rows: it says whether the difference would hold on other triples,"
     )
     told += " the standard deviation whether it holds from seed to seed. CPU seconds are this process's own,"
-    told += " of training steps alone; peak memory is the whole process's, libraries and data included. Held-out facts"
+    told += " of training steps alone, the median of seeds; runs of equal time have the steps that fit by the clock of"
+    told += " their run of equal steps, which on a busy machine may be off by a third; peak memory is the whole process's, libraries and data included. Held-out facts"
     told += " are the negatives of the last quarter of steps that stand in validation or test: a lower bound of what is"
     return (
         told + " false. The gradient is that of a question on its negatives, under the row's own weights; 0.5 at most."

@@ -13,7 +13,7 @@ Validation is the clean split unless --split-policy published is given. Names an
 datasets/README.md), and the loss on a fixed probe batch is printed.
 
 Expected, measured on one core of an AMD EPYC (Zen 4) shared with other work: validation MRR 0.310 after 16 epochs (17
-minutes); test MRR 0.3856 ± 0.0007 after a refit (3 seeds, 15 to 26 minutes each). At rank 2,000, on an NVIDIA H200
+minutes); test MRR 0.3856 ± 0.0007 after a refit (3 seeds, 13 to 26 minutes each). At rank 2,000, on an NVIDIA H200
 shared with other runs: 0.325 and 0.4060 ± 0.0004 (2 seeds, 71 and 106 seconds). Without texts, --fusion none
 --regulariser-weight 1e-2 --epochs 24: 0.294 and 0.374. Clean validation is harder than test: no triple of it has its
 reverse in train, and answers in test count as wrong.

@@ -101,11 +101,29 @@ def test_evaluation_goes_on_where_counting_ran_out(kin, monkeypatch):
         return count(scores, *args)
 
     monkeypatch.setattr(ranking, "count_better", tight)
-    with pytest.warns(UserWarning, match="evaluation: memory ran out .* MiB at once"):
+    with pytest.warns(UserWarning, match="evaluation: memory ran out .* MiB at once") as told:
         found = rank(model, triples, facts)
     assert sizes[0] > 40 >= sizes[-1]
+    tried = [size for size in sizes if size > 40]  # each smaller than the one before, and the second side knows
+    assert tried == sorted({*tried}, reverse=True)
+    assert len(told) == len(tried)
     assert torch.equal(found.optimistic, expected.optimistic)
     assert torch.equal(found.pessimistic, expected.pessimistic)
+
+
+def test_evaluation_gives_up_where_one_question_is_too_many(kin, monkeypatch):
+    from mmkg.evaluation import ranking
+
+    def nothing(scores, *args):
+        assert len(scores)
+        sizes.append(len(scores))
+        raise MemoryError
+
+    sizes = []
+    monkeypatch.setattr(ranking, "count_better", nothing)
+    with pytest.warns(UserWarning), pytest.raises(OutOfMemory, match="evaluation: the smallest portion"):
+        rank(DistMult(60, 4, 8), torch.tensor([[0, 0, 1], [2, 1, 3], [4, 2, 5]]), Facts.from_data(kin))
+    assert sizes[-1] == 1
 
 
 def test_mining_takes_less_memory(kin, monkeypatch):

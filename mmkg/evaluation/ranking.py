@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mmkg.evaluation.scoring import Candidates, all_candidates, asking, blocks_of_scores, rows_in_cache
+from mmkg.evaluation.scoring import Candidates, all_candidates, asking, blocks_of_scores, most_memory, rows_in_cache
 from mmkg.graph import Facts
 from mmkg.memory import shrinking
 from mmkg.types import SIDES, Batch, Ranks, Side
@@ -54,12 +54,18 @@ def rank(
     bar = tqdm(total=len(triples) * len(sides), desc="ranking", unit="query", disable=not progress, leave=False)
     with bar, asking(model) as asked:
         every = all_candidates(asked, facts.num_nodes)  # for both sides
-        least = facts.num_nodes * 8 / 2**20  # of one question
-        parts = []
-        for side in sides:
-            work = partial(_rank_side, asked, every, triples, facts, side, bar, bar.n)
-            # what is made of a block of scores needs memory, too
-            parts.append(shrinking(work, memory_mb, min(least, memory_mb), "evaluation"))
+        one, most = (most_memory(every, n, facts.num_nodes, triples.device) for n in (1, len(triples)))
+        memory, parts = min(memory_mb, most), []  # what binds, so that half of it is less
+
+        def ranked(size: float, side: Side, before: int) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal memory
+            memory = size  # the other side begins where this one ended
+            bar.update(before - bar.n)
+            return _rank_side(asked, every, triples, facts, side, size, bar)
+
+        for side in sides:  # what is made of a block of scores needs memory, too
+            work = partial(ranked, side=side, before=bar.n)
+            parts.append(shrinking(work, memory, min(one, memory), "evaluation"))
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     return Ranks(optimistic, pessimistic, candidates, *side_by_side(triples, sides))
 
@@ -92,12 +98,10 @@ def _rank_side(
     triples: Tensor,
     facts: Facts,
     side: Side,
-    bar: tqdm,
-    before: int,
     memory_mb: float,
+    bar: tqdm,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each; ``before`` is where the bar begins."""
-    bar.n = before
+    """Optimistic and pessimistic ranks and numbers of candidates, ``[Q]`` each."""
     every = Batch(*triples.unbind(1))
     question, order, start = distinct_questions(every.anchor(side) * facts.num_relations + every.relation)
     first = order[start[:-1]]  # [U], one triple of each question

@@ -110,11 +110,9 @@ def blocks_of_scores(
         raise ValueError(f"memory_mb is {memory_mb}, must be above 0")
     if not len(batch):
         return
-    # what is kept of a score: 4 bytes in memory that is written again, twice that where each block is made anew
     table = None if candidates is None else candidates.table
     into = table is not None
-    size = table.element_size() if into and table.dtype == torch.float64 else 4 if into else 8
-    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * size))))
+    rows = max(1, min(_most_rows(batch.head.device), int(memory_mb * 2**20 / (num_nodes * _bytes_of_score(table)))))
     rows = -(-len(batch) // -(-len(batch) // rows))  # blocks of nearly equal size
     memory, start = None, 0  # one for all blocks: fresh memory would cost a fifth of a matrix product
     while start < len(batch):
@@ -150,6 +148,17 @@ def blocks_of_scores(
         # scorers of ours make their scores anew; another model's may be its own table, or one row shown many times
         yield where, scores.clone(memory_format=torch.contiguous_format) if candidates is None else scores
         start = where.stop
+
+
+def most_memory(candidates: Candidates | None, questions: int, num_nodes: int, device: torch.device) -> float:
+    """MiB beyond which :func:`blocks_of_scores` makes no use of more memory for so many questions."""
+    each = _bytes_of_score(None if candidates is None else candidates.table)
+    return min(questions, _most_rows(device)) * num_nodes * each / 2**20
+
+
+def _bytes_of_score(table: Tensor | None) -> int:
+    """What is kept of a score: 4 bytes in memory that is written again, twice that where each block is made anew."""
+    return 8 if table is None else table.element_size() if table.dtype == torch.float64 else 4
 
 
 def _most_rows(device: torch.device) -> int:

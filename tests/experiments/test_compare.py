@@ -265,7 +265,7 @@ def made(variant, seed, ranks, **more):
     entry = {"variant": variant, "seed": seed, "graph": "g", "ranks": {"head": told, "tail": told}, "config": config}
     entry |= {"valid": {"realistic": {"mrr": value, "hits@10": 1.0}}, "peak_memory_mb": 1, "available": []}
     entry |= {"budget": {"steps": 10}, "warm_up_steps": 0, "steps": 10, "cost": {"cpu_seconds_a_step": 1.0}}
-    entry |= {"dataset": "worldmoji", "scorer": "rotate"}
+    entry |= {"dataset": "worldmoji", "scorer": "rotate", "device": "cpu"}
     return entry | {"history": [{"step": 5, "valid_mrr": 0.4}, {"step": 10, "valid_mrr": 0.3}]} | more
 
 
@@ -302,7 +302,7 @@ def test_quality_at_equal_time():
     assert within(made("uniform", 0, [1]), 3) is None  # nothing was seen of it by then
     longer = made("uniform", 0, [4], steps=20, budget={"seconds": 20.0, "of_seconds_a_step": 1.0})
     longer["history"] = [{"step": 10, "valid_mrr": 0.5}, {"step": 20, "valid_mrr": 0.6}]
-    longer["cost"]["cpu_seconds_a_step"] = 0.1  # it got its steps by the other run's clock, whatever its own says
+    longer["cost"] = {"cpu_seconds_a_step": 0.1}  # it got its steps by the other run's clock, whatever its own says
     slow = made("MMRNS", 0, [2], cost={"cpu_seconds_a_step": 4.0})
     table = {r["negatives by"]: r for r in rows([made("uniform", 0, [4]), longer, slow, made("SANS", 0, [4])])}
     assert table["uniform"]["MRR within 20 s"] == "0.6000"
@@ -321,6 +321,10 @@ def test_results_of_each_budget_lie_together():
     assert budgets([long, timed, short]) == [[short, timed], [long]]
     other = made("MMRNS", 0, [1], warm_up_steps=9)
     assert budgets([short, other, timed]) == [[short, timed], [other]]
+    on_gpu = made("uniform", 0, [1], warm_up_steps=1, device="a GPU")
+    assert budgets([short, on_gpu]) == [[short], [on_gpu]]
+    with pytest.raises(DataError, match="uniform, seed 0: a run of equal time beside no run of equal steps"):
+        budgets([long, other, timed | {"warm_up_steps": 3}])
 
 
 def test_a_summary_says_what_mmrns_gains():
@@ -330,6 +334,7 @@ def test_a_summary_says_what_mmrns_gains():
     assert (found["uniform"], found["MMRNS"], found["1-vs-all"]) == ("0.2500", "0.5000", "")
     assert found["MMRNS − uniform"] == "0.2500"
     assert (found["dataset"], found["scorer"], found["seeds"]) == ("worldmoji", "rotate", "1")
+    assert summary([made("uniform", 0, [4, 4])])["seeds"] == "0"  # MMRNS is still to come
 
 
 def test_results_of_different_budgets_are_not_mixed():

@@ -1,4 +1,4 @@
-"""Straight-through embeddings of drawn candidates: hard forward, relaxed backward, never ``[B, K, P]``."""
+"""Straight-through embeddings of drawn candidates: hard forward, relaxed backward, ``[B, K, P]`` never kept."""
 
 from __future__ import annotations
 
