@@ -3,7 +3,8 @@
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two busy-waiting threads starve each other where cores are shared
-if os.environ.get("MMKG_TEST_GPU", "0") in ("", "0"):  # sums on a GPU are not the same to the bit twice, as many tests want them to be
+# sums on a GPU are not the same to the bit twice, as many tests want them to be
+if os.environ.get("MMKG_TEST_GPU", "0") in ("", "0"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker and what it starts
     os.environ.setdefault("OMP_NUM_THREADS", "1")

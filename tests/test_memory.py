@@ -121,7 +121,8 @@ def test_evaluation_gives_up_where_one_question_is_too_many(kin, monkeypatch):
 
     sizes = []
     monkeypatch.setattr(ranking, "count_better", nothing)
-    with pytest.warns(UserWarning), pytest.raises(OutOfMemory, match="evaluation: the smallest portion"):
+    ends = pytest.raises(OutOfMemory, match="evaluation: the smallest portion")
+    with pytest.warns(UserWarning, match="memory ran out"), ends:
         rank(DistMult(60, 4, 8), torch.tensor([[0, 0, 1], [2, 1, 3], [4, 2, 5]]), Facts.from_data(kin))
     assert sizes[-1] == 1
 
