@@ -5,7 +5,7 @@
     python experiments/compare.py --seeds 0 1 2 --seconds 30 --variants uniform self-adversarial NSCaching
     python experiments/compare.py --seeds 0 1 2 --scorer complex               or pairre
     MMKG_RAW=… python experiments/compare.py --dataset mkg_y --seeds 0 1 2     names for texts, no pictures
-    MMKG_RAW=… python experiments/compare.py --dataset db15k --steps 4000 --validations 4 --seeds 0 1 2        on a GPU
+    MMKG_RAW=… python experiments/compare.py --dataset db15k --steps 4000 --validations 4 --seeds 0 1 2    a GPU
 
 All rows of a seed start from the same warm-up with uniform negatives (--warm-up 0: from scratch) and are trained on for
 the same number of steps with the same batches, rates and number of negatives; 1-vs-all draws none and sees all
