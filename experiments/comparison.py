@@ -231,13 +231,14 @@ def _gains(of: dict[str, list[dict]], base: str) -> dict[str, tuple[str, str]]:
 def caption() -> str:
     """What the columns of :func:`rows` mean."""
     return (
-        "Validation; filtered, both sides, realistic ranks; mean ± standard deviation over seeds. Differences are"
-        " paired by seed; p is that of the sign-flip test over validation triples (each triple's mean over sides and"
-        " seeds), corrected by Holm for the number of rows: it says whether the difference would hold on other triples,"
-        " the standard deviation whether it holds from seed to seed. CPU seconds are this process's own, of training"
-        " steps alone, the median of seeds; runs of equal time have the steps that fit by the clock of their run of equal"
-        " steps, which on a busy machine may be off by a third; peak memory is the whole process's, libraries and data"
-        " included. Held-out facts are the negatives of the last quarter of steps that stand in validation or test: a"
-        " lower bound of what is false. The gradient is that of a question on its negatives, under the row's own"
-        " weights; 0.5 at most."
+        "Validation; filtered, both sides, realistic ranks; mean ± standard deviation over seeds. Differences"
+        " are paired by seed; p is that of the sign-flip test over validation triples (each triple's mean "
+        "over sides and seeds), corrected by Holm for the number of rows: it says whether the difference "
+        "would hold on other triples, the standard deviation whether it holds from seed to seed. CPU seconds "
+        "are this process's own, of training steps alone, the median of seeds; runs of equal time have the "
+        "steps that fit by the clock of their run of equal steps, which on a busy machine may be off by a "
+        "third; peak memory is the whole process's, libraries and data included. Held-out facts are the "
+        "negatives of the last quarter of steps that stand in validation or test: a lower bound of what is "
+        "false. The gradient is that of a question on its negatives, under the row's own weights; 0.5 at "
+        "most."
     )
