@@ -258,8 +258,7 @@ def main() -> None:
     if not entries:
         raise DataError("nothing is recorded yet", file=args.results / "compare", cure="run without --table first")
     for group in budgets(entries):
-        steps = next(e["steps"] for e in group if "steps" in e["budget"])
-        print_table(rows(group), f"{args.dataset}, {args.scorer}, {steps} steps")
+        print_table(rows(group), f"{args.dataset}, {args.scorer}, {group[0]['steps']} steps")
     print(caption())
 
 

@@ -75,28 +75,29 @@ def terms(entry: dict) -> dict:
     config = entry["config"]
     train = {name: config["train"][name] for name in ("batch_size", "learning_rate", "steps")}
     sampler = {name: config["sampler"][name] for name in ("negatives", "pool")}
-    told = {"warm_up_steps": entry["warm_up_steps"], "device": entry["device"], "dim": config["dim"]}
-    return told | train | sampler
+    told = {name: entry[name] for name in ("dataset", "scorer", "device", "warm_up_steps")}
+    return told | {"dim": config["dim"]} | train | sampler
 
 
 def budgets(entries: list[dict]) -> list[list[dict]]:
-    """Results of one dataset and scorer that may be compared, the fewest steps first.
+    """Results that may be compared, the fewest steps first; the first of each is a run of equal steps.
 
     Runs of equal time go with the fewest steps that are as theirs in all else.
     """
-    groups: dict[str, list[dict]] = {}
-    for entry in sorted((e for e in entries if "steps" in e["budget"]), key=lambda e: terms(e)["steps"]):
-        groups.setdefault(json.dumps(terms(entry)), []).append(entry)
-    for entry in (e for e in entries if "seconds" in e["budget"]):
-        own = terms(entry) | {"steps": None}
-        for told, group in groups.items():
-            if json.loads(told) | {"steps": None} == own:
-                group.append(entry)
-                break
+    groups: list[list[dict]] = []
+    for entry in sorted(entries, key=lambda e: ("seconds" in e["budget"], terms(e)["steps"])):
+        own = terms(entry)
+        if "seconds" in entry["budget"]:
+            del own["steps"]
+        mine = next((group for group in groups if own.items() <= terms(group[0]).items()), None)
+        if mine is not None:
+            mine.append(entry)
+        elif "steps" in own:
+            groups.append([entry])
         else:
             problem = f"{entry['variant']}, seed {entry['seed']}: a run of equal time beside no run of equal steps"
             raise DataError(problem, cure="compare without --seconds first")
-    return list(groups.values())
+    return groups
 
 
 def mrr(entry: dict) -> float:
@@ -170,10 +171,10 @@ SHOWN = ("uniform", "self-adversarial", "NSCaching", "MMRNS", "1-vs-all")
 
 
 def summary(entries: list[dict]) -> dict[str, str]:
-    """One budget of one dataset and scorer in a row: validation MRR by :data:`SHOWN`, and what MMRNS gains."""
+    """One of :func:`budgets` in a row: validation MRR by :data:`SHOWN`, and what MMRNS gains."""
     table = {row["negatives by"]: row for row in rows(entries)}
-    of_mmrns, at = table.get("MMRNS", {"seeds": "0"}), terms(next(e for e in entries if "steps" in e["budget"]))
-    found = {"dataset": entries[0]["dataset"], "scorer": entries[0]["scorer"]}
+    of_mmrns, at = table.get("MMRNS", {"seeds": "0"}), terms(entries[0])
+    found = {"dataset": at["dataset"], "scorer": at["scorer"]}
     found |= {"steps": f"{at['warm_up_steps']:,} + {at['steps']:,}", "seeds": of_mmrns["seeds"]}
     found |= {name: table[name]["validation MRR"] if name in table else "" for name in SHOWN}
     for base, p in ((BASE, "p"), (WEIGHED, "p ")):

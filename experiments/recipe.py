@@ -80,8 +80,16 @@ def arguments(doc: str, recipe: RunConfig, negatives: RunConfig) -> argparse.Nam
 
 def configured(args: argparse.Namespace, start: RunConfig) -> RunConfig:
     """The settings with what was typed put in place."""
-    names = ("steps", "epochs", "batch_size", "learning_rate", "optimizer", "precision", "regulariser")
-    names += ("relation_weight",)
+    names = (
+        "steps",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "optimizer",
+        "precision",
+        "regulariser",
+        "relation_weight",
+    )
     train = {n: getattr(args, n) for n in names}
     train = {n: v for n, v in train.items() if v is not None} | {"seed": args.seeds[0]}
     steps = start.train.epochs is None and train.get("epochs") is None

@@ -201,9 +201,8 @@ def told_model(entry: dict) -> str:
 
 def compared() -> list[list[dict]]:
     """Results of the comparison by dataset, scorer and budget, WorldMoji first."""
-    entries = load(RESULTS / "compare")
-    kinds = sorted({(e["dataset"], e["scorer"]) for e in entries}, key=lambda k: (k[0] != "worldmoji", k))
-    return [group for kind in kinds for group in budgets([e for e in entries if (e["dataset"], e["scorer"]) == kind])]
+    groups = budgets(load(RESULTS / "compare"))
+    return sorted(groups, key=lambda g: (g[0]["dataset"] != "worldmoji", g[0]["dataset"], g[0]["scorer"]))
 
 
 def compare_short() -> str:
@@ -215,8 +214,8 @@ def compare() -> str:
     """Every way to find negatives beside every other, a table for each dataset, scorer and budget that was run."""
     parts = []
     for mine in compared():
-        at = terms(next(e for e in mine if "steps" in e["budget"]))
-        parts.append(f"## {mine[0]['dataset']}, {mine[0]['scorer']}, {at['steps']:,} steps")
+        at = terms(mine[0])
+        parts.append(f"## {at['dataset']}, {at['scorer']}, {at['steps']:,} steps")
         told = f"Dim {at['dim']}: {at['steps']:,} steps of {at['batch_size']} triples with {at['negatives']} negatives"
         told += f" (MMRNS: out of {at['pool']}), after {at['warm_up_steps']:,} steps with uniform ones."
         told += f" {told_once(mine, 'date')}, {told_once(mine, 'device')} of a shared, busy machine."

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU that torch.cuda finds, or MMKG_TEST_GPU is not set"
 )
 GPU = "cuda"
+TESTS = Path(__file__).parent
+PATHS = [str(path) for path in (TESTS.parent, TESTS, TESTS / "samplers")]  # for processes of their own
 N, R, D, B = 300, 7, 32, 70
 
 
@@ -170,7 +173,7 @@ def test_a_run_that_went_down_goes_on_as_if_it_had_not(name, kin, tmp_path):
 
 SCRIPT = """
 import json, sys, torch
-sys.path[:0] = [{root!r}, {tests!r}]
+sys.path[:0] = {paths!r}
 from conftest import kin
 from mmkg.scorers import SCORERS
 from mmkg.training import OBJECTIVES, Callback, TrainConfig, Trainer
@@ -196,8 +199,7 @@ CASES = [
 
 
 def test_training_against_all_entities_is_the_same_on_both():
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    script = SCRIPT.format(root=root, tests=os.path.join(root, "tests"), cases=CASES)
+    script = SCRIPT.format(paths=PATHS, cases=CASES)
     found = []
     for visible in ({}, {"CUDA_VISIBLE_DEVICES": ""}):
         done = subprocess.run([sys.executable, "-c", script], env=os.environ | visible, capture_output=True, text=True)
@@ -281,15 +283,13 @@ def test_where_memory_runs_out_training_goes_on_in_parts(little_memory, kin):
 
 def test_half_precision(kin):
     code = (
-        "import sys, torch; sys.path[:0] = [{root!r}, {tests!r}, {samplers!r}]\n"
+        "import sys, torch; sys.path[:0] = {paths!r}\n"
         "from conftest import kin\nimport test_gpu\n"
         "watch = test_gpu.trained('mmrns', getattr(kin, '__wrapped__', kin)(), precision={precision!r})\n"
         "assert all(x == x and abs(x) < 1e4 for x in watch.losses), watch.losses"
     )
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    paths = {"root": root, "tests": os.path.join(root, "tests"), "samplers": os.path.join(root, "tests", "samplers")}
     for precision in ("bf16", "fp16"):  # accelerate keeps one precision a process
-        one = [sys.executable, "-c", code.format(precision=precision, **paths)]
+        one = [sys.executable, "-c", code.format(precision=precision, paths=PATHS)]
         done = subprocess.run(one, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 

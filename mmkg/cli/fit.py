@@ -124,7 +124,7 @@ def train(
     from dataclasses import fields
 
     from mmkg.run import Run, RunConfig, SamplerConfig
-    from mmkg.run.folder import CHECKPOINTS, RESULT
+    from mmkg.run.folder import RESULT, has_checkpoint
     from mmkg.training import OBJECTIVES, TrainConfig, process_number
 
     for name, typed, unless in (("with", fuse_with, FUSE_WITH), ("scale", fuse_scale, FUSE_SCALE)):
@@ -153,7 +153,7 @@ def train(
     )
     against = sampler if objective not in OBJECTIVES or config.draws_negatives else objective
     folder = out or Path("runs") / f"{Path(dataset).name}-{scorer}-{against}-{seed}"
-    begun = (folder / RESULT).exists() or any((folder / CHECKPOINTS).glob("step-*"))
+    begun = (folder / RESULT).exists() or has_checkpoint(folder)
     if resume and not begun and not process_number():
         typer.echo(f"{folder}: nothing to go on from, starting anew", err=True)
     callbacks = [census_of(config, folder, census_every, resume)] if census or census_every is not None else []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -55,17 +53,13 @@ def rank(
     with bar, asking(model) as asked:
         every = all_candidates(asked, facts.num_nodes)  # for both sides
         one, most = (most_memory(every, n, facts.num_nodes, triples.device) for n in (1, len(triples)))
-        memory, parts = min(memory_mb, most), []  # what binds, so that half of it is less
+        memory = min(memory_mb, most)  # what binds, so that half of it is less
 
-        def ranked(size: float, side: Side, before: int) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal memory
-            memory = size  # the other side begins where this one ended
-            bar.update(before - bar.n)
-            return _rank_side(asked, every, triples, facts, side, size, bar)
+        def ranked(size: float) -> list[tuple[Tensor, Tensor, Tensor]]:
+            bar.update(-bar.n)
+            return [_rank_side(asked, every, triples, facts, side, size, bar) for side in sides]
 
-        for side in sides:  # what is made of a block of scores needs memory, too
-            work = partial(ranked, side=side, before=bar.n)
-            parts.append(shrinking(work, memory, min(one, memory), "evaluation"))
+        parts = shrinking(ranked, memory, min(one, memory), "evaluation")  # what is made of scores needs memory, too
     optimistic, pessimistic, candidates = (torch.cat(x) for x in zip(*parts, strict=True))  # [Q * sides]
     return Ranks(optimistic, pessimistic, candidates, *side_by_side(triples, sides))
 

@@ -39,6 +39,11 @@ def ranks(split: str) -> str:
     return f"ranks_{split}.safetensors"
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run left a state to go on from."""
+    return any((folder / CHECKPOINTS).glob("step-*"))
+
+
 def check_free(folder: Path, config: RunConfig, resume: bool) -> None:
     """Raise DataError unless a run of these settings may be written to a folder, or gone on with there.
 

@@ -128,7 +128,7 @@ class Run:
                 _show(folder, trainer, data)
             raise TrainingInterrupted(f"{stopped}. Go on with the same command and --resume") from None
         except BaseException:
-            if writes and not any((folder / names.CHECKPOINTS).glob("step-*")):
+            if writes and not names.has_checkpoint(folder):
                 shutil.rmtree(folder)  # nothing to go on from: leave nothing in the way
             raise
         run = cls(folder, config, dataset, model, sampler, result.best_step)
